@@ -1,0 +1,66 @@
+//! The flags of a request as an argument of a handler.
+
+use std::fmt;
+use std::future::{Ready, ready};
+use std::ops::Deref;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, ResponseError};
+use vexilla_core::request::MISSING_LAYER;
+
+use crate::flags::flags_from;
+
+/// The flags of a request, as an argument of a handler. Derefs to
+/// [`vexilla_core::Flags`], which has all the getters.
+///
+/// ```
+/// use vexilla_actix::Flags;
+///
+/// #[actix_web::get("/")]
+/// async fn handler(flags: Flags) -> &'static str {
+///     if flags.bool("new-feature") { "new" } else { "old" }
+/// }
+/// ```
+///
+/// Where no [`VexillaLayer`](crate::VexillaLayer) stands around the route, the
+/// request is rejected with status 500; `Option<Flags>` is `None` there.
+#[derive(Debug, Clone)]
+pub struct Flags(pub vexilla_core::Flags);
+
+impl Deref for Flags {
+    type Target = vexilla_core::Flags;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl From<Flags> for vexilla_core::Flags {
+    fn from(flags: Flags) -> Self {
+        flags.0
+    }
+}
+
+impl FromRequest for Flags {
+    type Error = MissingLayer;
+    type Future = Ready<Result<Self, MissingLayer>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(flags_from(request).map(Self))
+    }
+}
+
+/// No [`VexillaLayer`](crate::VexillaLayer) stands around the route: status
+/// 500, and a sentence that names the fix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MissingLayer;
+
+impl fmt::Display for MissingLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MISSING_LAYER)
+    }
+}
+
+impl std::error::Error for MissingLayer {}
+
+impl ResponseError for MissingLayer {}

@@ -1,0 +1,98 @@
+//! The flags of one request: made at the first look, then kept.
+
+use std::cell::{OnceCell, Ref};
+use std::sync::Arc;
+
+use actix_web::dev::{Extensions, ServiceRequest};
+use actix_web::guard::GuardContext;
+use actix_web::{HttpMessage, HttpRequest};
+use vexilla_core::request::RequestView;
+use vexilla_core::{Flags, Pinned};
+
+use crate::extract::MissingLayer;
+use crate::layer::Settings;
+use crate::view::ActixRequest;
+
+/// What the layer leaves in the extensions of a request.
+#[derive(Debug)]
+pub(crate) struct RequestFlags {
+    pinned: Pinned,
+    settings: Arc<Settings>,
+    flags: OnceCell<Flags>,
+}
+
+impl RequestFlags {
+    pub(crate) fn new(pinned: Pinned, settings: Arc<Settings>) -> Self {
+        Self {
+            pinned,
+            settings,
+            flags: OnceCell::new(),
+        }
+    }
+}
+
+/// The flags of a request, for middleware, guards and handlers.
+///
+/// The context is made of the request as it is at the first call; every later
+/// call, and every extractor, gets the same.
+///
+/// # Errors
+///
+/// If no [`VexillaLayer`](crate::VexillaLayer) stands around.
+pub fn flags_from<R: HasFlags + ?Sized>(request: &R) -> Result<Flags, MissingLayer> {
+    request.flags().ok_or(MissingLayer)
+}
+
+/// A request that [`flags_from`] reads, or what a guard sees of it.
+pub trait HasFlags: sealed::Sealed {
+    #[doc(hidden)]
+    fn flags(&self) -> Option<Flags>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for actix_web::HttpRequest {}
+    impl Sealed for actix_web::dev::ServiceRequest {}
+    impl Sealed for actix_web::guard::GuardContext<'_> {}
+}
+
+impl HasFlags for HttpRequest {
+    fn flags(&self) -> Option<Flags> {
+        flags(
+            || self.extensions(),
+            || ActixRequest::of_request(self),
+        )
+    }
+}
+
+impl HasFlags for ServiceRequest {
+    fn flags(&self) -> Option<Flags> {
+        self.request().flags()
+    }
+}
+
+impl HasFlags for GuardContext<'_> {
+    fn flags(&self) -> Option<Flags> {
+        flags(|| self.req_data(), || ActixRequest::of_guard(self))
+    }
+}
+
+fn flags<'a>(
+    extensions: impl Fn() -> Ref<'a, Extensions>,
+    request: impl FnOnce() -> ActixRequest<'a>,
+) -> Option<Flags> {
+    let (pinned, settings) = {
+        let extensions = extensions();
+        let record = extensions.get::<RequestFlags>()?;
+        if let Some(flags) = record.flags.get() {
+            return Some(flags.clone());
+        }
+        (record.pinned.clone(), Arc::clone(&record.settings))
+    };
+    // Closures of the rules run here, with no borrow of the extensions held.
+    let context = settings.rules.context(&RequestView::new(&request()));
+    let made = pinned.flags(context);
+    let extensions = extensions();
+    let record = extensions.get::<RequestFlags>()?;
+    Some(record.flags.get_or_init(|| made).clone())
+}

@@ -1,0 +1,115 @@
+//! The layer that gives every request its flags.
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use actix_web::HttpMessage;
+use actix_web::dev::{Service, ServiceRequest, Transform};
+use vexilla_core::Vexilla;
+use vexilla_core::request::ContextRules;
+
+use crate::flags::{RequestFlags, flags_from};
+
+/// Gives every request its flags, as middleware: `App::new().wrap(layer)`.
+///
+/// The layer pins the flags as they are when the request arrives and leaves
+/// them in its extensions; the context is made when flags are first read.
+/// A request that reads none pays for that one extension. Make the layer
+/// outside of `HttpServer::new` and clone it inside.
+///
+/// # Order
+///
+/// What the rules read must be there when flags are first read. An extractor
+/// in a handler reads late, so that middleware which puts the authenticated
+/// user into the extensions may stand inside or outside of this one. Middleware
+/// and guards that call [`flags_from`] read early: they, and an
+/// [`eager`](Self::eager) layer, must stand inside of the authentication. The
+/// middleware that is wrapped last stands outermost.
+#[derive(Debug, Clone)]
+pub struct VexillaLayer {
+    vexilla: Vexilla,
+    settings: Arc<Settings>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) rules: ContextRules,
+    eager: bool,
+}
+
+impl VexillaLayer {
+    /// A layer with the default [`ContextRules`].
+    #[must_use]
+    pub fn new(vexilla: Vexilla) -> Self {
+        Self {
+            vexilla,
+            settings: Arc::new(Settings {
+                rules: ContextRules::new(),
+                eager: false,
+            }),
+        }
+    }
+
+    /// Sets what of a request becomes entity and attributes.
+    #[must_use]
+    pub fn context(self, rules: ContextRules) -> Self {
+        self.set(|settings| settings.rules = rules)
+    }
+
+    /// Makes the context in the layer and leaves [`Flags`](vexilla_core::Flags)
+    /// in the extensions, for handlers that see nothing else of the request.
+    #[must_use]
+    pub fn eager(self) -> Self {
+        self.set(|settings| settings.eager = true)
+    }
+
+    fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
+        self
+    }
+}
+
+impl<S: Service<ServiceRequest>> Transform<S, ServiceRequest> for VexillaLayer {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Transform = VexillaService<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, inner: S) -> Self::Future {
+        ready(Ok(VexillaService {
+            inner,
+            layer: self.clone(),
+        }))
+    }
+}
+
+/// The service that [`VexillaLayer`] makes.
+#[derive(Debug)]
+pub struct VexillaService<S> {
+    inner: S,
+    layer: VexillaLayer,
+}
+
+impl<S: Service<ServiceRequest>> Service<ServiceRequest> for VexillaService<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let VexillaLayer { vexilla, settings } = &self.layer;
+        let record = RequestFlags::new(vexilla.pin(), Arc::clone(settings));
+        request.extensions_mut().insert(record);
+        if settings.eager
+            && let Ok(flags) = flags_from(&request)
+        {
+            request.extensions_mut().insert(flags);
+        }
+        self.inner.call(request)
+    }
+}

@@ -1,0 +1,173 @@
+//! The constraint language: from the constraints of a segment to what is
+//! evaluated.
+//!
+//! Flagr joins all constraints of a segment into one text,
+//! `({property} operator value) AND (…)`, and parses that text as a whole
+//! (Flagr 1.2, `pkg/entity/constraint.go`). A value can therefore carry more
+//! grammar than a literal, and can even end the text early; so it is here.
+//!
+//! Two operators go beyond Flagr, for flags from files and from code. They
+//! stand beside that text and are ANDed behind it: `MATCHES`, a regular
+//! expression taken literally, and `CEL`, an expression over the context.
+
+#[cfg(feature = "cel")]
+mod cel;
+pub(crate) mod cel_text;
+mod expression;
+mod go_regex;
+mod literal;
+mod operator;
+mod parser;
+pub(crate) mod render;
+mod scanner;
+
+pub(crate) use expression::{Attribute, Expression, Mismatch, Observer, Operand};
+pub(crate) use operator::Operator;
+
+use crate::flag;
+use expression::{Pattern, Test};
+
+/// The operator of a regular expression whose pattern is taken literally.
+const MATCHES: &str = "MATCHES";
+/// The operator of a CEL expression.
+const CEL: &str = "CEL";
+
+/// The compiled constraints of one segment.
+#[derive(Debug)]
+pub(crate) struct Condition {
+    pub(crate) expression: Expression,
+    /// Parts of the constraints' text that Flagr's parser reads over: they
+    /// have no effect.
+    pub(crate) ignored: Box<[Box<str>]>,
+}
+
+/// How strictly constraints are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Strictness {
+    /// As Flagr's database mode: only the joined text must parse.
+    Joined,
+    /// As Flagr's API and file mode: each constraint must parse by itself, too.
+    Each,
+}
+
+impl Condition {
+    /// Compiles the constraints of a segment; `None` if there are none.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the constraint and what is wrong with it.
+    pub(crate) fn compile(
+        constraints: &[flag::Constraint],
+        strictness: Strictness,
+    ) -> Result<Option<Self>, String> {
+        let mut joined = String::new();
+        let mut beyond = Vec::new();
+        for constraint in constraints {
+            let describe = |problem: String| {
+                format!(
+                    "constraint {:?} {} {:?}: {problem}",
+                    constraint.property, constraint.operator, constraint.value
+                )
+            };
+            match constraint.operator.as_str() {
+                MATCHES => beyond.push(matches(constraint).map_err(describe)?),
+                CEL => beyond.push(cel(constraint).map_err(describe)?),
+                _ => {
+                    let text = text(constraint).map_err(describe)?;
+                    if strictness == Strictness::Each {
+                        parser::parse(&text).map_err(describe)?;
+                    }
+                    if !joined.is_empty() {
+                        joined.push_str(" AND ");
+                    }
+                    joined.push_str(&text);
+                }
+            }
+        }
+        let mut ignored = Vec::new();
+        let ordinary = if joined.is_empty() {
+            None
+        } else {
+            let parsed = parser::parse(&joined)
+                .map_err(|problem| format!("constraints {joined:?}: {problem}"))?;
+            ignored.extend(
+                parsed
+                    .ignored
+                    .into_iter()
+                    .filter_map(|range| joined.get(range))
+                    .map(Box::from),
+            );
+            Some(parsed.expression.optimized())
+        };
+        Ok(expression::joined(ordinary, beyond).map(|expression| Self {
+            expression,
+            ignored: ignored.into(),
+        }))
+    }
+}
+
+/// The text that Flagr makes of one constraint.
+fn text(constraint: &flag::Constraint) -> Result<String, String> {
+    let flag::Constraint {
+        property,
+        operator,
+        value,
+        ..
+    } = constraint;
+    if property.is_empty() || operator.is_empty() || value.is_empty() {
+        return Err("property, operator and value must all be given".to_owned());
+    }
+    let symbol = Operator::symbol_of(operator).ok_or_else(|| {
+        format!("there is no operator {operator:?}; Flagr's are written in capital letters")
+    })?;
+    // Go's `strings.TrimSpace` and `str::trim` agree on what a blank is.
+    let value = value.trim();
+    if matches!(operator.as_str(), "EREG" | "NEREG")
+        && let Some(pattern) = value
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'))
+        && !pattern.contains('/')
+    {
+        return Ok(format!("({{{property}}} {symbol} /{pattern}/)"));
+    }
+    Ok(format!("({{{property}}} {symbol} {value})"))
+}
+
+/// `property MATCHES pattern`: the pattern is the value as it stands, blanks
+/// included.
+fn matches(constraint: &flag::Constraint) -> Result<Expression, String> {
+    let attribute = attribute(&constraint.property)?;
+    let regex = go_regex::compile(&constraint.value).map_err(|error| error.to_string())?;
+    Ok(Expression::Test(Box::new(Test {
+        attribute,
+        operator: Operator::Matches,
+        operand: Expression::Pattern(Pattern {
+            text: constraint.value.as_bytes().into(),
+            regex: Some(regex),
+        }),
+    })))
+}
+
+/// A property by Flagr's grammar, and nothing beside it.
+fn attribute(property: &str) -> Result<Attribute, String> {
+    let text = format!("{{{property}}}");
+    match parser::parse(&text) {
+        Ok(parsed) if parsed.ignored.is_empty() => match parsed.expression {
+            Expression::Attribute(attribute) => Ok(attribute),
+            _ => Err(format!("{property:?} is no property")),
+        },
+        _ => Err(format!("{property:?} is no property")),
+    }
+}
+
+#[cfg(feature = "cel")]
+fn cel(constraint: &flag::Constraint) -> Result<Expression, String> {
+    cel::CelProgram::compile(&constraint.value)
+        .map(|program| Expression::Cel(program.into()))
+        .map_err(|error| error.to_string())
+}
+
+#[cfg(not(feature = "cel"))]
+fn cel(_: &flag::Constraint) -> Result<Expression, String> {
+    Err("operator CEL needs the feature `cel` of vexilla-core".to_owned())
+}

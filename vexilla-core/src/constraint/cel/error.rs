@@ -1,0 +1,122 @@
+//! Why an expression cannot be used, and why a run of one did not say yes or no.
+
+use std::fmt;
+
+/// A place in an expression: line and column from 1, the column counted in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Position {
+    line: usize,
+    column: usize,
+}
+
+impl Position {
+    pub(super) const START: Self = Self { line: 1, column: 1 };
+
+    /// The place of the byte `offset` of `source`.
+    pub(super) fn at(source: &str, offset: usize) -> Self {
+        let before = source.get(..offset).unwrap_or(source);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Self {
+            line: before.matches('\n').count() + 1,
+            column: before.get(line_start..).unwrap_or_default().chars().count() + 1,
+        }
+    }
+
+    /// A place as the parser gives it; what it could not place is at the start.
+    pub(super) fn of_parser((line, column): (isize, isize)) -> Self {
+        Self {
+            line: usize::try_from(line).unwrap_or(1).max(1),
+            column: usize::try_from(column).unwrap_or(1).max(1),
+        }
+    }
+}
+
+/// One thing that is wrong with an expression, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    position: Position,
+    message: String,
+}
+
+impl Fault {
+    pub(super) const fn new(position: Position, message: String) -> Self {
+        Self { position, message }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Position { line, column } = self.position;
+        write!(formatter, "line {line}, column {column}: {}", self.message)
+    }
+}
+
+/// An expression that was refused. Shows the beginning of the expression, the place by line and
+/// column (in characters, both from 1) and what is wrong there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CelError {
+    excerpt: Box<str>,
+    fault: Fault,
+}
+
+impl CelError {
+    /// Most characters of the expression that are shown.
+    const EXCERPT: usize = 60;
+
+    pub(super) fn new(source: &str, fault: Fault) -> Self {
+        let mut excerpt: String = source.chars().take(Self::EXCERPT).collect();
+        if excerpt.len() < source.len() {
+            excerpt.push('…');
+        }
+        Self {
+            excerpt: excerpt.into(),
+            fault,
+        }
+    }
+}
+
+impl fmt::Display for CelError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "CEL expression {:?} at {}",
+            self.excerpt, self.fault
+        )
+    }
+}
+
+impl std::error::Error for CelError {}
+
+/// Why running an expression gave neither `true` nor `false`. The segment does not match then, as
+/// with Flagr's own operators. No values of the context are in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CelMismatch {
+    /// It yielded something that is no bool.
+    NotABool,
+    /// The context has no attribute of this name.
+    Missing(Box<str>),
+    /// An operator or function met a type, key or index it has no answer for, or a number was
+    /// divided by zero, overflowed or could not be converted.
+    Inapplicable,
+    /// The context is too large, or too deep, for what the expression does with it.
+    TooCostly,
+    /// The `cel` crate panicked.
+    Panicked,
+}
+
+impl fmt::Display for CelMismatch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotABool => formatter.write_str("the CEL expression did not yield a bool"),
+            Self::Missing(name) => write!(formatter, "the context has no attribute {name:?}"),
+            Self::Inapplicable => formatter.write_str(
+                "the CEL expression met a value of a type, or a number, that it cannot work with",
+            ),
+            Self::TooCostly => formatter
+                .write_str("the context is too large for what the CEL expression does with it"),
+            Self::Panicked => formatter.write_str("running the CEL expression panicked"),
+        }
+    }
+}
+
+impl std::error::Error for CelMismatch {}

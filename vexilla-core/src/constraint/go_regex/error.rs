@@ -1,0 +1,111 @@
+//! Why a Go pattern was not compiled.
+
+use std::error::Error;
+use std::fmt;
+
+use super::{PROGRAM_LIMIT, TEXT_LIMIT};
+
+/// Number of characters of the pattern that an error shows at most.
+const SHOWN: usize = 40;
+
+/// A Go regular expression that cannot be used: Go refuses it, or it exceeds the limits of this
+/// library.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GoRegexError {
+    fault: Fault,
+    near: String,
+}
+
+/// What is wrong with a pattern: the error codes of Go's `regexp/syntax`, then our own limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    CharClass,
+    CharRange,
+    Escape,
+    NamedCapture,
+    PerlSyntax,
+    NestedRepeat,
+    RepeatSize,
+    MissingBracket,
+    MissingParen,
+    UnexpectedParen,
+    MissingRepeatArgument,
+    TrailingBackslash,
+    TooDeep,
+    TooLarge,
+    TextTooLarge,
+    ProgramTooLarge,
+    TooDeepHere,
+    TooNested,
+    Untranslatable,
+}
+
+impl GoRegexError {
+    /// An error about `near`, of which only the beginning is kept.
+    pub(super) fn new(fault: Fault, near: &str) -> Self {
+        Self {
+            fault,
+            near: near.chars().take(SHOWN).collect(),
+        }
+    }
+
+    /// Whether a limit of this library was met rather than a rule of Go: Go would have run the
+    /// pattern, so "never matches" would be a guess.
+    pub(crate) fn is_beyond_limits(&self) -> bool {
+        matches!(
+            self.fault,
+            Fault::TextTooLarge
+                | Fault::ProgramTooLarge
+                | Fault::TooDeepHere
+                | Fault::TooNested
+                | Fault::Untranslatable
+        )
+    }
+}
+
+impl fmt::Display for GoRegexError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.fault {
+            Fault::CharClass => "unknown character class",
+            Fault::CharRange => "invalid character class range",
+            Fault::Escape => "invalid escape sequence",
+            Fault::NamedCapture => "invalid named capture",
+            Fault::PerlSyntax => "invalid or unsupported Perl syntax",
+            Fault::NestedRepeat => "invalid nested repetition operator",
+            Fault::RepeatSize => "invalid repeat count (at most 1000 in all)",
+            Fault::MissingBracket => "missing closing ]",
+            Fault::MissingParen => "missing closing )",
+            Fault::UnexpectedParen => "unexpected )",
+            Fault::MissingRepeatArgument => "missing argument to repetition operator",
+            Fault::TrailingBackslash => "trailing backslash at end of expression",
+            Fault::TooDeep => "expression nests more than 1000 levels deep",
+            Fault::TooLarge => "expression is too large for Go",
+            Fault::TextTooLarge => {
+                return write!(
+                    f,
+                    "expression is larger than {TEXT_LIMIT} bytes with its character classes \
+                     written out, use fewer or smaller classes"
+                );
+            }
+            Fault::ProgramTooLarge => {
+                return write!(
+                    f,
+                    "compiled expression is larger than {PROGRAM_LIMIT} bytes, use smaller repeat \
+                     counts or classes"
+                );
+            }
+            Fault::TooDeepHere => "expression nests too deeply to be compiled here",
+            Fault::TooNested => {
+                "groups nest too deeply for their length, use fewer or shorter groups"
+            }
+            Fault::Untranslatable => "expression has no equivalent here",
+        };
+        if self.near.is_empty() {
+            write!(f, "{what}")
+        } else {
+            write!(f, "{what} near `{}`", self.near)
+        }
+    }
+}
+
+impl Error for GoRegexError {}

@@ -1,0 +1,322 @@
+//! Constraints as text: in Flagr's own spelling, and as CEL.
+//!
+//! The CEL rendering answers the same as the constraint for every context, as
+//! long as its numbers are finite. Flagr's type rules are written out where
+//! CEL's differ: a value that cannot be compared is an error in Flagr and
+//! `false` in CEL, which is the same as long as only ANDs stand around it, and
+//! not below a negation or an OR. There the rendering makes the error explicit.
+
+use super::cel_text::{is_identifier, number_literal, string_literal};
+use super::expression::{Attribute, Chain, Expression, Pattern, Step, Test, nearly_equal};
+use super::literal::Literal;
+use super::operator::Operator;
+
+/// An expression that always fails, for what is an error in Flagr.
+const ERROR: &str = "1 / 0 == 0";
+
+/// What CEL cannot express.
+pub(crate) type NotExpressible = &'static str;
+
+/// The constraint in Flagr's spelling, with brackets that show how it is
+/// parsed.
+pub(crate) fn text(expression: &Expression) -> String {
+    match expression {
+        Expression::Attribute(attribute) => format!("{{{attribute}}}"),
+        Expression::Literal(literal) => literal.to_string(),
+        Expression::Pattern(pattern) => format!("/{}/", String::from_utf8_lossy(&pattern.text)),
+        Expression::Test(test) => {
+            format!("{{{}}} {} {}", test.attribute, test.operator, text(&test.operand))
+        }
+        Expression::All(operands) => joined(operands, " AND "),
+        Expression::Any(operands) => joined(operands, " OR "),
+        Expression::Chain(chain) => {
+            let mut out = part(&chain.first);
+            for (operator, operand) in &chain.rest {
+                out = format!("{out} {operator} {}", part(operand));
+            }
+            out
+        }
+        #[cfg(feature = "cel")]
+        Expression::Cel(program) => program.source().to_owned(),
+    }
+}
+
+fn joined(operands: &[Expression], separator: &str) -> String {
+    operands.iter().map(part).collect::<Vec<_>>().join(separator)
+}
+
+fn part(expression: &Expression) -> String {
+    match expression {
+        Expression::Attribute(_) | Expression::Literal(_) | Expression::Pattern(_) => {
+            text(expression)
+        }
+        _ => format!("({})", text(expression)),
+    }
+}
+
+/// The constraint as a CEL expression.
+///
+/// # Errors
+///
+/// The name of what CEL cannot express.
+pub(crate) fn cel(expression: &Expression) -> Result<String, NotExpressible> {
+    condition(expression, Strict::No)
+}
+
+/// Whether an error must stay an error, or may as well be `false`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Strict {
+    Yes,
+    No,
+}
+
+fn condition(expression: &Expression, strict: Strict) -> Result<String, NotExpressible> {
+    match expression {
+        Expression::Test(test) => test_condition(test, strict),
+        Expression::All(operands) => all(operands, strict),
+        Expression::Any(operands) => any(operands),
+        Expression::Chain(chain) => chain_condition(chain),
+        Expression::Literal(Literal::Bool(value)) => Ok(value.to_string()),
+        Expression::Literal(_) | Expression::Pattern(_) => Ok(failure(strict)),
+        Expression::Attribute(attribute) => {
+            let value = path(attribute);
+            Ok(guarded(&format!("type({value}) == bool"), &value, strict))
+        }
+        #[cfg(feature = "cel")]
+        Expression::Cel(program) if strict == Strict::No => Ok(format!("({})", program.source())),
+        #[cfg(feature = "cel")]
+        Expression::Cel(_) => Err("a CEL expression below another operator"),
+    }
+}
+
+fn failure(strict: Strict) -> String {
+    match strict {
+        Strict::Yes => ERROR.to_owned(),
+        Strict::No => "false".to_owned(),
+    }
+}
+
+/// `condition` where `guard` holds, else an error.
+fn guarded(guard: &str, condition: &str, strict: Strict) -> String {
+    match strict {
+        Strict::Yes => format!("({guard} ? {condition} : {ERROR})"),
+        Strict::No => format!("({guard} && {condition})"),
+    }
+}
+
+fn all(operands: &[Expression], strict: Strict) -> Result<String, NotExpressible> {
+    let operands: Vec<_> = operands
+        .iter()
+        .map(|operand| condition(operand, strict))
+        .collect::<Result<_, _>>()?;
+    if strict == Strict::No {
+        return Ok(operands.join(" && "));
+    }
+    // CEL's && forgives an error beside a false side; Flagr's AND does not.
+    Ok(folded(operands, |first, rest| format!("({first} ? {rest} : false)")))
+}
+
+fn any(operands: &[Expression]) -> Result<String, NotExpressible> {
+    // Nor does Flagr's OR forgive one beside a true side.
+    let operands: Vec<_> = operands
+        .iter()
+        .map(|operand| condition(operand, Strict::Yes))
+        .collect::<Result<_, _>>()?;
+    Ok(folded(operands, |first, rest| format!("({first} ? true : {rest})")))
+}
+
+fn folded(operands: Vec<String>, join: fn(String, String) -> String) -> String {
+    let mut operands = operands.into_iter().rev();
+    let last = operands.next().unwrap_or_default();
+    operands.fold(last, |rest, first| join(first, rest))
+}
+
+fn chain_condition(chain: &Chain) -> Result<String, NotExpressible> {
+    let mut left = condition_operand(&chain.first)?;
+    for (operator, operand) in &chain.rest {
+        let right = condition_operand(operand)?;
+        left = match operator {
+            Operator::And => format!("({left} ? {right} : false)"),
+            Operator::Or => format!("({left} ? true : {right})"),
+            Operator::Xor | Operator::NotEqual => format!("({left} != {right})"),
+            Operator::Equal => format!("({left} == {right})"),
+            Operator::Nand => format!("({left} ? !{right} : ({right} ? true : true))"),
+            _ => return Err("a comparison of the outcomes of comparisons"),
+        };
+    }
+    Ok(left)
+}
+
+/// An operand of a chain, which must be one that yields a boolean by itself.
+fn condition_operand(expression: &Expression) -> Result<String, NotExpressible> {
+    match expression {
+        Expression::Attribute(_) => Err("an operator between attributes"),
+        Expression::Literal(Literal::Bool(_)) => condition(expression, Strict::Yes),
+        Expression::Literal(_) | Expression::Pattern(_) => Err("an operator between literals"),
+        _ => condition(expression, Strict::Yes).map(|text| format!("({text})")),
+    }
+}
+
+fn test_condition(test: &Test, strict: Strict) -> Result<String, NotExpressible> {
+    let value = path(&test.attribute);
+    let literal = match &test.operand {
+        Expression::Literal(literal) => literal,
+        Expression::Pattern(pattern) => return pattern_condition(&value, test, pattern, strict),
+        _ => return Err("an operator between attributes"),
+    };
+    let is = |kind: &str| format!("type({value}) == {kind}");
+    let (guard, positive) = match (test.operator, literal) {
+        (Operator::Equal | Operator::NotEqual, Literal::String(bytes)) => {
+            (is("string"), format!("{value} == {}", utf8(bytes)?))
+        }
+        (Operator::Equal | Operator::NotEqual, Literal::Bool(literal)) => {
+            (is("bool"), format!("{value} == {literal}"))
+        }
+        (Operator::Equal | Operator::NotEqual, Literal::Number(number)) => {
+            (is("double"), near(&value, *number)?)
+        }
+        (Operator::Less, Literal::Number(number)) => {
+            (is("double"), format!("{value} < {}", number_literal(*number)))
+        }
+        (Operator::Greater, Literal::Number(number)) => {
+            (is("double"), format!("{value} > {}", number_literal(*number)))
+        }
+        (Operator::LessOrEqual, Literal::Number(number)) => {
+            let (_, to) = near_range(*number)?;
+            (is("double"), format!("{value} <= {}", number_literal(to)))
+        }
+        (Operator::GreaterOrEqual, Literal::Number(number)) => {
+            let (from, _) = near_range(*number)?;
+            (is("double"), format!("{value} >= {}", number_literal(from)))
+        }
+        (Operator::In | Operator::NotIn, Literal::Strings(strings)) => {
+            let items: Vec<_> = strings.as_slice().iter().map(|item| string_literal(item)).collect();
+            (is("string"), format!("{value} in [{}]", items.join(", ")))
+        }
+        (Operator::In | Operator::NotIn, Literal::Numbers(numbers)) => {
+            let items: Vec<_> = numbers
+                .iter()
+                .map(|number| near(&value, *number))
+                .collect::<Result<_, _>>()?;
+            (is("double"), format!("({})", items.join(" || ")))
+        }
+        (Operator::Contains | Operator::NotContains, Literal::String(bytes)) => (
+            list_guard(&value, "string"),
+            format!("{} in {value}", utf8(bytes)?),
+        ),
+        (Operator::Contains | Operator::NotContains, Literal::Number(number)) => (
+            list_guard(&value, "double"),
+            format!("{value}.exists(item, {})", near("item", *number)?),
+        ),
+        // Types that the operator does not take.
+        _ => return Ok(failure(strict)),
+    };
+    let negated = matches!(
+        test.operator,
+        Operator::NotEqual | Operator::NotIn | Operator::NotContains
+    );
+    let is_list = matches!(test.operator, Operator::Contains | Operator::NotContains);
+    Ok(match (negated, strict) {
+        (true, strict) => guarded(&guard, &format!("!({positive})"), strict),
+        // A value of another type makes these false by themselves, or fail.
+        (false, Strict::No) if !is_list => positive,
+        (false, strict) => guarded(&guard, &positive, strict),
+    })
+}
+
+fn list_guard(value: &str, kind: &str) -> String {
+    format!("type({value}) == list && size({value}) > 0 && {value}.all(item, type(item) == {kind})")
+}
+
+fn pattern_condition(
+    value: &str,
+    test: &Test,
+    pattern: &Pattern,
+    strict: Strict,
+) -> Result<String, NotExpressible> {
+    let Some(regex) = &pattern.regex else {
+        return Ok(failure(strict));
+    };
+    // Fails by itself for what is no string.
+    let matches = format!("{value}.matches({})", string_literal(regex.as_str()));
+    Ok(match test.operator {
+        Operator::NotMatches => format!("!{matches}"),
+        _ => matches,
+    })
+}
+
+fn utf8(bytes: &[u8]) -> Result<String, NotExpressible> {
+    std::str::from_utf8(bytes)
+        .map(string_literal)
+        .map_err(|_| "a string literal that is not UTF-8")
+}
+
+/// `value` is equal to a number, as Flagr has it.
+fn near(value: &str, number: f64) -> Result<String, NotExpressible> {
+    let (from, to) = near_range(number)?;
+    if from == to {
+        return Ok(format!("{value} == {}", number_literal(number)));
+    }
+    Ok(format!(
+        "({value} >= {} && {value} <= {})",
+        number_literal(from),
+        number_literal(to)
+    ))
+}
+
+/// The first and the last float that equal a number, as Flagr has it.
+fn near_range(number: f64) -> Result<(f64, f64), NotExpressible> {
+    // Below this, 0 is equal too and what lies between is not.
+    if number != 0.0 && nearly_equal(number, 0.0) {
+        return Err("equality with a number next to 0");
+    }
+    Ok((furthest(number, -1.0), furthest(number, 1.0)))
+}
+
+/// The furthest float in one direction that still equals a number: equality
+/// ends somewhere below a difference of 1, and does not begin again.
+fn furthest(number: f64, direction: f64) -> f64 {
+    let (mut near, mut far) = (number, number + direction);
+    if far == number {
+        return number; // so large that no other float is near enough
+    }
+    loop {
+        let middle = near + (far - near) / 2.0;
+        if middle == near || middle == far {
+            return near;
+        }
+        if nearly_equal(middle, number) {
+            near = middle;
+        } else {
+            far = middle;
+        }
+    }
+}
+
+/// Where the value of an attribute is found.
+fn path(attribute: &Attribute) -> String {
+    const TAKEN: [&str; 3] = ["ctx", "entity_id", "entity_type"];
+    let name = &*attribute.name;
+    let mut path = if is_identifier(name) && !TAKEN.contains(&name) && !is_type(name) {
+        name.to_owned()
+    } else {
+        format!("ctx[{}]", string_literal(name))
+    };
+    for step in &attribute.steps {
+        path = match step {
+            Step::Key(key) if is_identifier(key) => format!("{path}.{key}"),
+            Step::Key(key) => format!("{path}[{}]", string_literal(key)),
+            Step::Index(index) if *index >= 0 => format!("{path}[{index}]"),
+            Step::Index(index) => format!("{path}[size({path}) - {}]", index.unsigned_abs()),
+        };
+    }
+    path
+}
+
+/// Names that mean a type where no attribute has them.
+fn is_type(name: &str) -> bool {
+    matches!(
+        name,
+        "bool" | "bytes" | "double" | "int" | "list" | "map" | "null_type" | "string" | "type" | "uint"
+    )
+}

@@ -1,0 +1,100 @@
+//! What an evaluation knows about who asks: an entity and its attributes.
+//!
+//! Two forms carry the same content. [`Context`] owns everything, in two
+//! allocations unless lists or maps are among the attributes; it can leave the
+//! request that it was made from. [`ContextRef`] borrows everything and
+//! allocates nothing; it serves direct calls of
+//! [`Snapshot::evaluate`](crate::Snapshot::evaluate). Both are an
+//! [`EvaluationContext`].
+
+mod owned;
+mod value;
+
+pub use owned::Context;
+pub use value::{Map, Value, ValueRef};
+
+/// What the evaluator needs to know of a context.
+///
+/// Implemented by [`Context`] and [`ContextRef`]; applications need not
+/// implement it.
+pub trait EvaluationContext {
+    /// Who is evaluated: what rollouts and distributions depend on. Empty when
+    /// unknown.
+    fn entity_id(&self) -> &str;
+
+    /// The kind of entity, such as `user`. Empty when unknown. Never part of a
+    /// decision in Flagr; CEL constraints can read it.
+    fn entity_type(&self) -> &str;
+
+    /// The attribute of this name.
+    fn attribute(&self, name: &str) -> Option<ValueRef<'_>>;
+
+    /// All attributes, each name once.
+    fn attributes(&self) -> impl Iterator<Item = (&str, ValueRef<'_>)>;
+}
+
+/// A context that borrows its entity and attributes.
+///
+/// ```
+/// use vexilla_core::{ContextRef, ValueRef};
+///
+/// let attributes = [("country", ValueRef::String("BR")), ("age", ValueRef::Number(31.0))];
+/// let context = ContextRef::new("user-1").attributes(&attributes);
+/// # use vexilla_core::EvaluationContext;
+/// # assert_eq!(context.attribute("age"), Some(ValueRef::Number(31.0)));
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ContextRef<'a> {
+    entity_id: &'a str,
+    entity_type: &'a str,
+    attributes: &'a [(&'a str, ValueRef<'a>)],
+}
+
+impl<'a> ContextRef<'a> {
+    /// A context of this entity without attributes.
+    #[must_use]
+    pub const fn new(entity_id: &'a str) -> Self {
+        Self {
+            entity_id,
+            entity_type: "",
+            attributes: &[],
+        }
+    }
+
+    /// Sets the kind of entity, such as `user`.
+    #[must_use]
+    pub const fn entity_type(mut self, entity_type: &'a str) -> Self {
+        self.entity_type = entity_type;
+        self
+    }
+
+    /// Sets the attributes. Each name should stand once: of several, the first
+    /// counts.
+    #[must_use]
+    pub const fn attributes(mut self, attributes: &'a [(&'a str, ValueRef<'a>)]) -> Self {
+        self.attributes = attributes;
+        self
+    }
+}
+
+impl EvaluationContext for ContextRef<'_> {
+    fn entity_id(&self) -> &str {
+        self.entity_id
+    }
+
+    fn entity_type(&self) -> &str {
+        self.entity_type
+    }
+
+    #[inline]
+    fn attribute(&self, name: &str) -> Option<ValueRef<'_>> {
+        self.attributes
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| *value)
+    }
+
+    fn attributes(&self) -> impl Iterator<Item = (&str, ValueRef<'_>)> {
+        self.attributes.iter().copied()
+    }
+}

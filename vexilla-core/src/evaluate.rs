@@ -1,0 +1,430 @@
+//! What evaluating a flag gives: a variant, the reason, and what went wrong.
+//!
+//! Reasons and error codes are those of OpenFeature, so that people know them;
+//! what decides is Flagr's (Flagr 1.2, `pkg/handler/eval.go`).
+
+use std::borrow::Cow;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::context::EvaluationContext;
+use crate::flag::{Attachment, Flag, Segment, Variant};
+use crate::snapshot::{CompiledFlag, EntityId, VariantValue};
+
+/// What happens when the context names no entity and a rollout needs one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum EmptyEntity {
+    /// Segments whose outcome depends on the entity assign nothing, with
+    /// [`ErrorCode::TargetingKeyMissing`]; all others answer.
+    #[default]
+    NoRollout,
+    /// One random entity for all evaluations of one [`Flags`](crate::Flags),
+    /// so that two reads in one request agree. Where there is no `Flags`, the
+    /// same as [`EmptyEntity::RandomEach`].
+    RandomOnce,
+    /// A new random entity for each evaluation, as in Flagr.
+    RandomEach,
+}
+
+/// Why an evaluation gave what it gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The same variant for everybody.
+    Static,
+    /// The variant of a segment whose constraints the context fulfils, or that
+    /// stands behind one whose constraints it does not.
+    TargetingMatch,
+    /// A variant picked by the entity's bucket.
+    Split,
+    /// No variant: no segment matched, or the rollout left the entity out.
+    Default,
+    /// No variant: the flag is not enabled.
+    Disabled,
+    /// No variant, because of an error.
+    Error,
+}
+
+impl Reason {
+    /// OpenFeature's word for it, such as `TARGETING_MATCH`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Static => "STATIC",
+            Self::TargetingMatch => "TARGETING_MATCH",
+            Self::Split => "SPLIT",
+            Self::Default => "DEFAULT",
+            Self::Disabled => "DISABLED",
+            Self::Error => "ERROR",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What kind of error an evaluation met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// There is no flag of this key.
+    FlagNotFound,
+    /// The flag is bad: a constraint does not parse, a percent is out of range…
+    ParseError,
+    /// The variant has no value of the type that was asked for.
+    TypeMismatch,
+    /// A rollout needs an entity and the context names none.
+    TargetingKeyMissing,
+    /// Anything else.
+    General,
+}
+
+impl ErrorCode {
+    /// OpenFeature's word for it, such as `FLAG_NOT_FOUND`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FlagNotFound => "FLAG_NOT_FOUND",
+            Self::ParseError => "PARSE_ERROR",
+            Self::TypeMismatch => "TYPE_MISMATCH",
+            Self::TargetingKeyMissing => "TARGETING_KEY_MISSING",
+            Self::General => "GENERAL",
+        }
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a flag has no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlagError {
+    code: ErrorCode,
+    message: Cow<'static, str>,
+}
+
+impl FlagError {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// What kind of error it is.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// What went wrong, for people.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for FlagError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl std::error::Error for FlagError {}
+
+/// The outcome of evaluating one flag, borrowed from the snapshot.
+///
+/// Serialized, it is an object with the members `flagKey`, `flagID`,
+/// `flagSnapshotID`, `segmentID`, `variantID`, `variantKey`, `value`,
+/// `variantAttachment`, `reason`, `stale` and, if there is one, `errorCode` and
+/// `errorMessage`. Ids that are not known are 0, as in Flagr's answers.
+#[derive(Debug, Clone)]
+pub struct Evaluation<'a> {
+    flag: Option<&'a Flag>,
+    segment: Option<&'a Segment>,
+    variant_id: Option<u64>,
+    variant: Option<(&'a Variant, &'a VariantValue)>,
+    reason: Reason,
+    error: Option<FlagError>,
+    pub(crate) stale: bool,
+}
+
+impl<'a> Evaluation<'a> {
+    /// Evaluates one flag.
+    pub(crate) fn of<C: EvaluationContext>(
+        flag: &'a CompiledFlag,
+        context: &C,
+        empty_entity: EmptyEntity,
+    ) -> Self {
+        if let Some(problem) = flag.problem() {
+            let error = FlagError::new(ErrorCode::ParseError, problem.to_owned());
+            return Self::nothing(Some(flag), Reason::Error, Some(error));
+        }
+        if !flag.definition().enabled {
+            return Self::nothing(Some(flag), Reason::Disabled, None);
+        }
+        let random;
+        let entity = match (context.entity_id(), empty_entity) {
+            ("", EmptyEntity::NoRollout) => EntityId::Missing,
+            ("", _) => {
+                random = random_entity();
+                EntityId::Known(&random)
+            }
+            (id, _) => EntityId::Known(id),
+        };
+        let decision = flag.decide(entity, context, &mut ());
+        if decision.entity_missing {
+            let error = FlagError::new(
+                ErrorCode::TargetingKeyMissing,
+                "the rollout needs an entity id and the context has none",
+            );
+            let nothing = Self::nothing(Some(flag), Reason::Error, Some(error));
+            return nothing;
+        }
+        let variant = decision.share.and_then(|share| share.variant);
+        Self {
+            flag: Some(flag.definition()),
+            segment: decision
+                .share
+                .and(decision.segment)
+                .and_then(|index| flag.definition().segments.get(index)),
+            variant_id: decision.share.map(|share| share.variant_id),
+            variant: variant.and_then(|index| flag.variant(index)),
+            reason: decision.reason,
+            error: None,
+            stale: false,
+        }
+    }
+
+    /// A variant of a flag that was set by an override.
+    pub(crate) fn overridden(flag: &'a CompiledFlag, variant: usize) -> Self {
+        let variant = flag.variant(variant);
+        Self {
+            variant_id: variant.map(|(variant, _)| variant.id),
+            variant,
+            ..Self::nothing(Some(flag), Reason::Static, None)
+        }
+    }
+
+    pub(crate) fn not_found() -> Self {
+        let error = FlagError::new(ErrorCode::FlagNotFound, "there is no flag of this key");
+        Self::nothing(None, Reason::Error, Some(error))
+    }
+
+    pub(crate) fn nothing(
+        flag: Option<&'a CompiledFlag>,
+        reason: Reason,
+        error: Option<FlagError>,
+    ) -> Self {
+        Self {
+            flag: flag.map(CompiledFlag::definition),
+            segment: None,
+            variant_id: None,
+            variant: None,
+            reason,
+            error,
+            stale: false,
+        }
+    }
+
+    /// The flag's id; `None` if there is no such flag.
+    #[must_use]
+    pub fn flag_id(&self) -> Option<u64> {
+        self.flag.map(|flag| flag.id)
+    }
+
+    /// The flag's key; `None` if there is no such flag.
+    #[must_use]
+    pub fn flag_key(&self) -> Option<&'a str> {
+        self.flag.map(|flag| flag.key.as_str())
+    }
+
+    /// The `SnapshotID` of the flag's definition: Flagr counts it up at each
+    /// change.
+    #[must_use]
+    pub fn flag_snapshot_id(&self) -> Option<u64> {
+        self.flag.map(|flag| flag.snapshot_id)
+    }
+
+    /// The id of the segment that assigned the variant; `None` without variant.
+    #[must_use]
+    pub fn segment_id(&self) -> Option<u64> {
+        self.segment.map(|segment| segment.id)
+    }
+
+    /// The id of the assigned variant.
+    #[must_use]
+    pub fn variant_id(&self) -> Option<u64> {
+        self.variant_id
+    }
+
+    /// The key of the assigned variant. A flags file can name a variant id that
+    /// no variant has; then there is an id and no key.
+    #[must_use]
+    pub fn variant_key(&self) -> Option<&'a str> {
+        self.variant.map(|(variant, _)| variant.key.as_str())
+    }
+
+    /// The attachment of the assigned variant.
+    #[must_use]
+    pub fn attachment(&self) -> Option<&'a Attachment> {
+        self.variant?.0.attachment.as_ref()
+    }
+
+    /// Why this variant, or none.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// What went wrong, if something did.
+    #[must_use]
+    pub fn error(&self) -> Option<&FlagError> {
+        self.error.as_ref()
+    }
+
+    /// Whether the flags may be out of date: the last attempt to fetch them
+    /// failed.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.stale
+    }
+
+    /// The boolean value; `None` without variant.
+    ///
+    /// # Errors
+    ///
+    /// The evaluation's own error, or [`ErrorCode::TypeMismatch`].
+    pub fn try_bool(&self) -> Result<Option<bool>, FlagError> {
+        self.typed("boolean", |_, value| value.bool)
+    }
+
+    /// The string value; `None` without variant.
+    ///
+    /// # Errors
+    ///
+    /// The evaluation's own error.
+    pub fn try_str(&self) -> Result<Option<&'a str>, FlagError> {
+        self.typed("string", |variant, value| {
+            Some(value.string.as_deref().unwrap_or(&variant.key))
+        })
+    }
+
+    /// The integer value; `None` without variant.
+    ///
+    /// # Errors
+    ///
+    /// The evaluation's own error, or [`ErrorCode::TypeMismatch`].
+    pub fn try_int(&self) -> Result<Option<i64>, FlagError> {
+        self.typed("integer", |_, value| value.int)
+    }
+
+    /// The floating-point value; `None` without variant.
+    ///
+    /// # Errors
+    ///
+    /// The evaluation's own error, or [`ErrorCode::TypeMismatch`].
+    pub fn try_float(&self) -> Result<Option<f64>, FlagError> {
+        self.typed("number", |_, value| value.float)
+    }
+
+    /// The attachment, deserialized from its JSON (`null` if the variant has
+    /// none); `None` without variant. Numbers are what Flagr would answer.
+    ///
+    /// # Errors
+    ///
+    /// The evaluation's own error, or [`ErrorCode::TypeMismatch`] if the
+    /// attachment is not of this form.
+    pub fn try_json<T: serde::de::DeserializeOwned>(&self) -> Result<Option<T>, FlagError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        let Some((variant, _)) = self.variant else {
+            return Ok(None);
+        };
+        let json = variant.attachment.as_ref().map_or("null", Attachment::json);
+        serde_json::from_str(json).map(Some).map_err(|error| {
+            FlagError::new(
+                ErrorCode::TypeMismatch,
+                format!("the attachment of variant {:?}: {error}", variant.key),
+            )
+        })
+    }
+
+    fn typed<T>(
+        &self,
+        name: &str,
+        read: impl FnOnce(&'a Variant, &'a VariantValue) -> Option<T>,
+    ) -> Result<Option<T>, FlagError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        let Some((variant, value)) = self.variant else {
+            return Ok(None);
+        };
+        match read(variant, value) {
+            Some(value) => Ok(Some(value)),
+            None => Err(FlagError::new(
+                ErrorCode::TypeMismatch,
+                format!("variant {:?} has no {name} value", variant.key),
+            )),
+        }
+    }
+
+    /// The value as JSON: the boolean, if the variant has one; else the
+    /// attachment's `value`; else the variant's key. `null` without variant.
+    #[must_use]
+    pub fn value(&self) -> serde_json::Value {
+        let Some((variant, value)) = self.variant else {
+            return serde_json::Value::Null;
+        };
+        if let Some(bool) = value.bool {
+            return bool.into();
+        }
+        variant
+            .attachment
+            .as_ref()
+            .and_then(|attachment| {
+                serde_json::from_str::<serde_json::Value>(attachment.json()).ok()
+            })
+            .and_then(|mut attachment| attachment.get_mut("value").map(serde_json::Value::take))
+            .unwrap_or_else(|| variant.key.as_str().into())
+    }
+}
+
+impl Serialize for Evaluation<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("flagKey", self.flag_key().unwrap_or_default())?;
+        map.serialize_entry("flagID", &self.flag_id().unwrap_or(0))?;
+        map.serialize_entry("flagSnapshotID", &self.flag_snapshot_id().unwrap_or(0))?;
+        map.serialize_entry("segmentID", &self.segment_id().unwrap_or(0))?;
+        map.serialize_entry("variantID", &self.variant_id().unwrap_or(0))?;
+        map.serialize_entry("variantKey", &self.variant_key())?;
+        map.serialize_entry("value", &self.value())?;
+        map.serialize_entry("variantAttachment", &self.attachment())?;
+        map.serialize_entry("reason", self.reason.as_str())?;
+        map.serialize_entry("stale", &self.stale)?;
+        if let Some(error) = &self.error {
+            map.serialize_entry("errorCode", error.code.as_str())?;
+            map.serialize_entry("errorMessage", &error.message)?;
+        }
+        map.end()
+    }
+}
+
+/// An entity id like those that Flagr makes up: `randomly_generated_` and a
+/// number below 2^31.
+pub(crate) fn random_entity() -> String {
+    let random = RandomState::new().hash_one(()) >> 33;
+    format!("randomly_generated_{random}")
+}

@@ -1,0 +1,374 @@
+//! Decoding flags out of well-formed JSON in the way of Go's `encoding/json`.
+//!
+//! - Member names match in any case (as Unicode folds it), unknown members are passed over.
+//! - A repeated member decodes into what its first occurrence left: the last scalar wins, lists are
+//!   overwritten element by element, attachments are merged. `null` empties lists and attachments and leaves
+//!   scalars alone.
+//! - A value of the wrong type does not end the decoding. The first one is kept as the flag's fault, with
+//!   its path; the rest of the flag is still read, so that the flag can be named.
+//!
+//! One corner is not followed: when a list is given three times, first long, then shorter, then long again, Go
+//! lets the elements of the first shine through the third.
+
+use std::fmt::{Display, Write as _};
+
+use super::attachment::Attachment;
+use super::cursor::{Cursor, Kind};
+use super::{Constraint, Distribution, Flag, Segment, Tag, Timestamp, Variant};
+
+/// How deep flags may nest in tags of flags. Flagr reads such flags and never uses them.
+const MAX_TAGGED: usize = 4;
+
+/// How often, on average over a document, attachments may be repeated and merged. Without a bound the time
+/// would grow with the square of the document.
+const MAX_MERGES: usize = 4;
+
+/// How much of a value is quoted in a fault, in characters.
+const MAX_QUOTED: usize = 40;
+
+/// Decodes flags and remembers the first fault of the one in hand.
+#[derive(Debug)]
+pub(super) struct Decoder<'a> {
+    pub(super) cursor: Cursor<'a>,
+    path: Vec<Step>,
+    fault: Option<Box<str>>,
+    tagged: usize,
+    /// How many bytes of attachments may still be read again to merge repeated ones into them.
+    mergeable: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Member(&'static str),
+    Element(usize),
+}
+
+/// A member's name and how its value is decoded into a `T`.
+type Member<T> = (&'static str, fn(&mut Decoder<'_>, &mut T));
+
+const FLAG: &[Member<Flag>] = &[
+    ("ID", |d, to| d.integer(&mut to.id)),
+    ("CreatedAt", |d, to| d.time(&mut to.created_at)),
+    ("UpdatedAt", |d, to| d.time(&mut to.updated_at)),
+    ("DeletedAt", |d, to| d.nullable_time(&mut to.deleted_at)),
+    ("Key", |d, to| d.string(&mut to.key)),
+    ("Description", |d, to| d.string(&mut to.description)),
+    ("CreatedBy", |d, to| d.string(&mut to.created_by)),
+    ("UpdatedBy", |d, to| d.string(&mut to.updated_by)),
+    ("Enabled", |d, to| d.boolean(&mut to.enabled)),
+    ("Segments", |d, to| d.list(&mut to.segments, SEGMENT)),
+    ("Variants", |d, to| d.list(&mut to.variants, VARIANT)),
+    ("Tags", |d, to| d.list(&mut to.tags, TAG)),
+    ("SnapshotID", |d, to| d.integer(&mut to.snapshot_id)),
+    ("Notes", |d, to| d.string(&mut to.notes)),
+    ("DataRecordsEnabled", |d, to| {
+        d.boolean(&mut to.data_records_enabled);
+    }),
+    ("EntityType", |d, to| d.string(&mut to.entity_type)),
+];
+
+const SEGMENT: &[Member<Segment>] = &[
+    ("ID", |d, to| d.integer(&mut to.id)),
+    ("CreatedAt", |d, to| d.time(&mut to.created_at)),
+    ("UpdatedAt", |d, to| d.time(&mut to.updated_at)),
+    ("DeletedAt", |d, to| d.nullable_time(&mut to.deleted_at)),
+    ("FlagID", |d, to| d.integer(&mut to.flag_id)),
+    ("Description", |d, to| d.string(&mut to.description)),
+    ("Rank", |d, to| d.integer(&mut to.rank)),
+    ("RolloutPercent", |d, to| d.integer(&mut to.rollout_percent)),
+    ("Constraints", |d, to| {
+        d.list(&mut to.constraints, CONSTRAINT);
+    }),
+    ("Distributions", |d, to| {
+        d.list(&mut to.distributions, DISTRIBUTION);
+    }),
+];
+
+const CONSTRAINT: &[Member<Constraint>] = &[
+    ("ID", |d, to| d.integer(&mut to.id)),
+    ("CreatedAt", |d, to| d.time(&mut to.created_at)),
+    ("UpdatedAt", |d, to| d.time(&mut to.updated_at)),
+    ("DeletedAt", |d, to| d.nullable_time(&mut to.deleted_at)),
+    ("SegmentID", |d, to| d.integer(&mut to.segment_id)),
+    ("Property", |d, to| d.string(&mut to.property)),
+    ("Operator", |d, to| d.string(&mut to.operator)),
+    ("Value", |d, to| d.string(&mut to.value)),
+];
+
+const DISTRIBUTION: &[Member<Distribution>] = &[
+    ("ID", |d, to| d.integer(&mut to.id)),
+    ("CreatedAt", |d, to| d.time(&mut to.created_at)),
+    ("UpdatedAt", |d, to| d.time(&mut to.updated_at)),
+    ("DeletedAt", |d, to| d.nullable_time(&mut to.deleted_at)),
+    ("SegmentID", |d, to| d.integer(&mut to.segment_id)),
+    ("VariantID", |d, to| d.integer(&mut to.variant_id)),
+    ("VariantKey", |d, to| d.string(&mut to.variant_key)),
+    ("Percent", |d, to| d.integer(&mut to.percent)),
+];
+
+const VARIANT: &[Member<Variant>] = &[
+    ("ID", |d, to| d.integer(&mut to.id)),
+    ("CreatedAt", |d, to| d.time(&mut to.created_at)),
+    ("UpdatedAt", |d, to| d.time(&mut to.updated_at)),
+    ("DeletedAt", |d, to| d.nullable_time(&mut to.deleted_at)),
+    ("FlagID", |d, to| d.integer(&mut to.flag_id)),
+    ("Key", |d, to| d.string(&mut to.key)),
+    ("Attachment", |d, to| d.attachment(&mut to.attachment)),
+];
+
+const TAG: &[Member<Tag>] = &[
+    ("ID", |d, to| d.integer(&mut to.id)),
+    ("CreatedAt", |d, to| d.time(&mut to.created_at)),
+    ("UpdatedAt", |d, to| d.time(&mut to.updated_at)),
+    ("DeletedAt", |d, to| d.nullable_time(&mut to.deleted_at)),
+    ("Value", |d, to| d.string(&mut to.value)),
+    ("Flags", |d, _| d.tagged_flags()),
+];
+
+impl<'a> Decoder<'a> {
+    /// A decoder of a text that is well-formed JSON.
+    pub(super) fn new(text: &'a str) -> Self {
+        Self {
+            cursor: Cursor::new(text),
+            path: Vec::new(),
+            fault: None,
+            tagged: 0,
+            mergeable: text.len().saturating_mul(MAX_MERGES),
+        }
+    }
+
+    /// Decodes a list of flags into those that are there, each with its own fault.
+    pub(super) fn flags(&mut self, flags: &mut Vec<Flag>) {
+        self.elements(flags, |decoder, flag, _| {
+            decoder.object(flag, FLAG);
+            let fault = decoder.fault.take();
+            flag.fault = flag.fault.take().or(fault);
+        });
+    }
+
+    /// Checks the flags that a tag carries, as Flagr does when it reads them, and drops them.
+    fn tagged_flags(&mut self) {
+        if self.tagged == MAX_TAGGED {
+            self.mismatch("no further flags within tags of flags");
+            return;
+        }
+        self.tagged += 1;
+        self.list(&mut Vec::new(), FLAG);
+        self.tagged -= 1;
+    }
+
+    fn list<T: Default>(&mut self, into: &mut Vec<T>, members: &[Member<T>]) {
+        match self.cursor.peek() {
+            Kind::Null => {
+                self.cursor.skip();
+                into.clear();
+            }
+            Kind::List => self.elements(into, |decoder, element, index| {
+                decoder.path.push(Step::Element(index));
+                decoder.object(element, members);
+                decoder.path.pop();
+            }),
+            _ => self.mismatch("a list"),
+        }
+    }
+
+    /// Decodes the list that comes next element by element.
+    fn elements<T: Default>(
+        &mut self,
+        into: &mut Vec<T>,
+        mut decode: impl FnMut(&mut Self, &mut T, usize),
+    ) {
+        self.cursor.enter();
+        let mut length = 0;
+        while self.cursor.next_element() {
+            if into.len() == length {
+                if into.capacity() == length {
+                    // Most lists have one or two elements, for which a vector would start with room for four.
+                    into.reserve_exact(length.max(1));
+                }
+                into.push(T::default());
+            }
+            if let Some(element) = into.get_mut(length) {
+                decode(self, element, length);
+            }
+            length += 1;
+        }
+        into.truncate(length);
+    }
+
+    fn object<T>(&mut self, into: &mut T, members: &[Member<T>]) {
+        match self.cursor.peek() {
+            Kind::Null => {
+                self.cursor.skip();
+            }
+            Kind::Object => {
+                self.cursor.enter();
+                while let Some(name) = self.cursor.next_member() {
+                    if let Some((name, decode)) = find(members, &name) {
+                        self.path.push(Step::Member(name));
+                        decode(self, into);
+                        self.path.pop();
+                    } else {
+                        self.cursor.skip();
+                    }
+                }
+            }
+            _ => self.mismatch("an object"),
+        }
+    }
+
+    fn integer(&mut self, into: &mut u64) {
+        const EXPECTED: &str = "an integer from 0 to 18446744073709551615";
+        match self.cursor.peek() {
+            Kind::Null => {
+                self.cursor.skip();
+            }
+            Kind::Number => {
+                let literal = self.cursor.skip();
+                match literal.parse() {
+                    Ok(number) => *into = number,
+                    Err(_) => self.report(&unexpected(EXPECTED, &quoted(literal))),
+                }
+            }
+            _ => self.mismatch(EXPECTED),
+        }
+    }
+
+    fn boolean(&mut self, into: &mut bool) {
+        match self.cursor.peek() {
+            Kind::Null => {}
+            Kind::True => *into = true,
+            Kind::False => *into = false,
+            _ => return self.mismatch("true or false"),
+        }
+        self.cursor.skip();
+    }
+
+    fn string(&mut self, into: &mut String) {
+        match self.cursor.peek() {
+            Kind::Null => {
+                self.cursor.skip();
+            }
+            Kind::String => *into = self.cursor.string().into_owned(),
+            _ => self.mismatch("a string"),
+        }
+    }
+
+    /// A time that `null` leaves alone.
+    fn time(&mut self, into: &mut Option<Timestamp>) {
+        if self.cursor.peek() == Kind::Null {
+            self.cursor.skip();
+        } else {
+            self.nullable_time(into);
+            // Go's zero time is its way to say that there is none.
+            *into = into.filter(|time| *time != Timestamp::ZERO);
+        }
+    }
+
+    fn nullable_time(&mut self, into: &mut Option<Timestamp>) {
+        match self.cursor.peek() {
+            Kind::Null => {
+                self.cursor.skip();
+                *into = None;
+            }
+            // Go reads a time from the literal as it stands, escapes and all.
+            Kind::String => match self.cursor.string_source().parse() {
+                Ok(time) => *into = Some(time),
+                Err(error) => self.report(&error),
+            },
+            _ => self.mismatch("a time as a string"),
+        }
+    }
+
+    fn attachment(&mut self, into: &mut Option<Attachment>) {
+        match self.cursor.peek() {
+            Kind::Null => {
+                self.cursor.skip();
+                *into = None;
+            }
+            Kind::Object => {
+                let raw = self.cursor.skip();
+                let earlier = into.as_ref();
+                let again = earlier.map_or(0, |earlier| earlier.json().len());
+                match self.mergeable.checked_sub(again) {
+                    Some(left) => self.mergeable = left,
+                    None => return self.report(&"repeated too often"),
+                }
+                match Attachment::read(raw, earlier) {
+                    Ok(attachment) => *into = Some(attachment),
+                    Err(reason) => self.report(&reason),
+                }
+            }
+            _ => self.mismatch("an object"),
+        }
+    }
+
+    /// Passes a value that is not of the type it should be.
+    fn mismatch(&mut self, expected: &str) {
+        let kind = self.cursor.peek();
+        let value = self.cursor.skip();
+        let found = match kind {
+            Kind::List => "a list",
+            Kind::Object => "an object",
+            Kind::String => "a string",
+            Kind::Null | Kind::True | Kind::False | Kind::Number => &quoted(value),
+        };
+        self.report(&unexpected(expected, found));
+    }
+
+    /// Keeps a fault of the member in hand, unless the flag has one already.
+    fn report(&mut self, reason: &dyn Display) {
+        if self.fault.is_some() {
+            return;
+        }
+        let mut fault = String::new();
+        for step in &self.path {
+            // Writing to a string cannot fail.
+            let _ = match step {
+                Step::Member(name) if fault.is_empty() => write!(fault, "{name}"),
+                Step::Member(name) => write!(fault, ".{name}"),
+                Step::Element(index) => write!(fault, "[{index}]"),
+            };
+        }
+        if !fault.is_empty() {
+            fault.push_str(": ");
+        }
+        let _ = write!(fault, "{reason}");
+        self.fault = Some(fault.into());
+    }
+}
+
+fn unexpected(expected: &str, found: &str) -> String {
+    format!("expected {expected}, found {found}")
+}
+
+/// The beginning of a value, for a fault.
+pub(super) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTED) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+fn find<'m, T>(members: &'m [Member<T>], name: &str) -> Option<&'m Member<T>> {
+    members
+        .iter()
+        .find(|(known, _)| *known == name)
+        .or_else(|| members.iter().find(|(known, _)| folds_to(name, known)))
+}
+
+/// Whether Go takes `name` for the member `known`: letters match in any case, and two characters beyond ASCII
+/// fold to ASCII letters, the Kelvin sign to K and the long s to S.
+pub(super) fn folds_to(name: &str, known: &str) -> bool {
+    let folded = name.chars().map(|character| match character {
+        '\u{212a}' => 'k',
+        '\u{17f}' => 's',
+        other => other.to_ascii_lowercase(),
+    });
+    folded.eq(known
+        .chars()
+        .map(|character| character.to_ascii_lowercase()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! Reading flag documents: a flag file as Flagr's JSON-file mode reads it, and a server's export.
+//!
+//! A document is refused only when it is no JSON or not a set of flags; what is wrong with one flag becomes
+//! that flag's fault. Flagr refuses the whole document instead (`unmarshalFlags` in Flagr 1.2,
+//! `pkg/handler/eval_cache_fetcher.go`).
+//!
+//! Beyond JSON proper, bytes that are not UTF-8 become U+FFFD within strings, one each, as in Go's
+//! `encoding/json`; and nesting ends at Go's 10,000 levels.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::IgnoredAny;
+
+use super::cursor::Kind;
+use super::decode::{Decoder, folds_to};
+use super::{Flag, FlagSet, Origin};
+
+/// A document that holds no set of flags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentError(Box<Inner>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Inner {
+    kind: DocumentErrorKind,
+    reason: Cow<'static, str>,
+    line: usize,
+    column: usize,
+}
+
+/// What is wrong with a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DocumentErrorKind {
+    /// It has nothing in it but white space.
+    Empty,
+    /// It is not JSON: broken off, followed by other text, commented, nested too deep, …
+    Syntax,
+    /// It is JSON, but not an object whose `Flags` are a list.
+    NotAFlagSet,
+    /// It is an object without `Flags`, or with `null` there, where an export always has a list.
+    MissingFlags,
+}
+
+impl DocumentError {
+    /// What is wrong.
+    pub fn kind(&self) -> DocumentErrorKind {
+        self.0.kind
+    }
+
+    /// The line at fault, counted from 1.
+    pub fn line(&self) -> usize {
+        self.0.line
+    }
+
+    /// The column at fault, counted from 1 in characters; a byte that is not UTF-8 counts as one. For a control
+    /// character within a string it is the column before.
+    pub fn column(&self) -> usize {
+        self.0.column
+    }
+
+    /// An error about the byte at `offset`, or about the last one where the text is shorter.
+    fn at(
+        text: &str,
+        offset: usize,
+        kind: DocumentErrorKind,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let last = offset.min(text.len().saturating_sub(1));
+        // The beginning of the character that the byte belongs to.
+        let before = (0..=last)
+            .rev()
+            .find_map(|at| text.get(..at))
+            .unwrap_or_default();
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Self(Box::new(Inner {
+            kind,
+            reason: reason.into(),
+            line: 1 + before.matches('\n').count(),
+            column: 1 + before.get(line_start..).unwrap_or_default().chars().count(),
+        }))
+    }
+
+    fn syntax(text: &str, error: &serde_json::Error) -> Self {
+        if text.starts_with('\u{feff}') {
+            let reason = "the document starts with a byte order mark, save it without";
+            return Self::at(text, 0, DocumentErrorKind::Syntax, reason);
+        }
+        // The column counts the bytes of the line up to and including the one at fault.
+        let line_start = match error.line().checked_sub(2) {
+            Some(newline) => text
+                .match_indices('\n')
+                .nth(newline)
+                .map_or(0, |(at, _)| at + 1),
+            None => 0,
+        };
+        let offset = (line_start + error.column()).saturating_sub(1);
+        let message = error.to_string();
+        let reason = match message.rsplit_once(" at line ") {
+            Some((reason, _)) => reason.to_owned(),
+            None => message,
+        };
+        Self::at(text, offset, DocumentErrorKind::Syntax, reason)
+    }
+}
+
+impl fmt::Display for DocumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner {
+            reason,
+            line,
+            column,
+            ..
+        } = &*self.0;
+        write!(
+            f,
+            "invalid flag document at line {line}, column {column}: {reason}"
+        )
+    }
+}
+
+impl std::error::Error for DocumentError {}
+
+impl FlagSet {
+    /// Reads a flag file as Flagr's JSON-file mode does, missing IDs assigned.
+    ///
+    /// `{}`, `null` and `{"Flags":null}` are the empty set. A flag that cannot be read in full is in the set with
+    /// what can be read of it, and is found at fault when it is put to use.
+    ///
+    /// ```
+    /// use vexilla_core::flag::FlagSet;
+    ///
+    /// let set = FlagSet::from_json(br#"{"Flags":[{"Key":"new-feature"},{"key":"other"}]}"#)?;
+    /// assert_eq!(set.flags[1].key, "other");
+    /// assert_eq!(set.flags[1].id, 2);
+    ///
+    /// let error = FlagSet::from_json(b"{\"Flags\":[\n  {]}").unwrap_err();
+    /// assert_eq!((error.line(), error.column()), (2, 4));
+    /// # Ok::<(), vexilla_core::flag::DocumentError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the bytes are no JSON document, or one that is neither `null` nor an object whose `Flags` are a
+    /// list or `null`.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, DocumentError> {
+        let mut set = Self::from(read(&text_of(bytes))?.unwrap_or_default());
+        set.assign_missing_ids();
+        Ok(set)
+    }
+
+    /// Reads a server's export (`GET /api/v1/export/eval_cache/json`), IDs as the server gave them.
+    ///
+    /// # Errors
+    /// When the bytes are no JSON document, or not an object whose `Flags` are a list; an empty server exports an
+    /// empty list, so that a document without one comes from something else.
+    pub fn from_export(bytes: &[u8]) -> Result<Self, DocumentError> {
+        let text = text_of(bytes);
+        let flags = read(&text)?.ok_or_else(|| {
+            let reason = "the export has no list of flags";
+            DocumentError::at(&text, 0, DocumentErrorKind::MissingFlags, reason)
+        })?;
+        Ok(Self {
+            flags,
+            origin: Origin::Export,
+        })
+    }
+}
+
+/// The document's text, each byte that is not UTF-8 replaced by one U+FFFD.
+fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return text.into();
+    }
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
+    text.into()
+}
+
+/// The document's flags; none where it has no list of them.
+fn read(text: &str) -> Result<Option<Vec<Flag>>, DocumentError> {
+    if text
+        .bytes()
+        .all(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t'))
+    {
+        return Err(DocumentError::at(
+            text,
+            0,
+            DocumentErrorKind::Empty,
+            "the document is empty",
+        ));
+    }
+    serde_json::from_str::<IgnoredAny>(text)
+        .map_err(|error| DocumentError::syntax(text, &error))?;
+
+    let mut decoder = Decoder::new(text);
+    let mut flags = None;
+    let mut misplaced = None;
+    match decoder.cursor.peek() {
+        Kind::Null => {}
+        Kind::Object => {
+            decoder.cursor.enter();
+            while let Some(name) = decoder.cursor.next_member() {
+                if !folds_to(&name, "Flags") {
+                    decoder.cursor.skip();
+                    continue;
+                }
+                match decoder.cursor.peek() {
+                    Kind::List => decoder.flags(flags.get_or_insert_default()),
+                    Kind::Null => {
+                        decoder.cursor.skip();
+                        flags = None;
+                    }
+                    _ => {
+                        misplaced.get_or_insert((decoder.cursor.offset(), "the flags are no list"));
+                        decoder.cursor.skip();
+                    }
+                }
+            }
+        }
+        _ => misplaced = Some((decoder.cursor.offset(), "the document is no object")),
+    }
+    if let Some(offset) = decoder.cursor.too_deep() {
+        let reason = "nested more than 10000 levels deep";
+        return Err(DocumentError::at(
+            text,
+            offset,
+            DocumentErrorKind::Syntax,
+            reason,
+        ));
+    }
+    match misplaced {
+        Some((offset, reason)) => Err(DocumentError::at(
+            text,
+            offset,
+            DocumentErrorKind::NotAFlagSet,
+            reason,
+        )),
+        None => Ok(flags),
+    }
+}
+
+#[cfg(test)]
+mod tests;

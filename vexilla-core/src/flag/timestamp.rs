@@ -1,0 +1,253 @@
+//! The times of a flag document.
+//!
+//! They are read as Go's `time.Time` reads them from JSON, which is RFC 3339 with a little more: one digit is
+//! enough for the hour, a comma may stand before the fraction, and an offset may be as large as `24:60`.
+//! They are printed as Go prints them, so `+00:00` becomes `Z`, and a fraction loses its trailing zeros and
+//! everything below a nanosecond. Nothing in evaluation depends on them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+/// A date, a time of day to the nanosecond, and an offset from UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Timestamp {
+    nanosecond: u32,
+    year: u16,
+    /// Minutes east of UTC.
+    offset: i16,
+    month: u8,
+    day: u8,
+    hour: u8,
+    minute: u8,
+    second: u8,
+}
+
+/// A text that is no time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimestampError(());
+
+impl fmt::Display for TimestampError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an RFC 3339 time such as 2026-01-02T03:04:05Z")
+    }
+}
+
+impl std::error::Error for TimestampError {}
+
+impl Timestamp {
+    /// Go's zero time, which it prints for a time that was never set.
+    pub(super) const ZERO: Self = Self {
+        nanosecond: 0,
+        year: 1,
+        offset: 0,
+        month: 1,
+        day: 1,
+        hour: 0,
+        minute: 0,
+        second: 0,
+    };
+}
+
+impl FromStr for Timestamp {
+    type Err = TimestampError;
+
+    /// Reads a time in the form of RFC 3339.
+    ///
+    /// # Errors
+    /// When the text has another form or names a day or time that does not exist.
+    fn from_str(text: &str) -> Result<Self, TimestampError> {
+        parse(text.as_bytes()).ok_or(TimestampError(()))
+    }
+}
+
+fn parse(text: &[u8]) -> Option<Timestamp> {
+    let (year, text) = digits(text, 4)?;
+    let (month, text) = digits(after(text, b'-')?, 2)?;
+    let (day, text) = digits(after(text, b'-')?, 2)?;
+    let text = after(text, b'T')?;
+    let (hour, text) = digits(text, 2).or_else(|| digits(text, 1))?;
+    let (minute, text) = digits(after(text, b':')?, 2)?;
+    let (second, text) = digits(after(text, b':')?, 2)?;
+    let (nanosecond, text) = fraction(text);
+    let offset = offset(text)?;
+    let in_range = (1..=12).contains(&month)
+        && (1..=days_in(month, year)).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 60;
+    in_range.then_some(())?;
+    Some(Timestamp {
+        nanosecond,
+        year,
+        offset,
+        month: u8::try_from(month).ok()?,
+        day: u8::try_from(day).ok()?,
+        hour: u8::try_from(hour).ok()?,
+        minute: u8::try_from(minute).ok()?,
+        second: u8::try_from(second).ok()?,
+    })
+}
+
+/// The number that the first `count` bytes spell, at most four, and what follows.
+fn digits(text: &[u8], count: usize) -> Option<(u16, &[u8])> {
+    let (number, rest) = text.split_at_checked(count)?;
+    let number = number.iter().try_fold(0, |sum, byte| {
+        byte.is_ascii_digit()
+            .then(|| sum * 10 + u16::from(byte - b'0'))
+    })?;
+    Some((number, rest))
+}
+
+fn after(text: &[u8], expected: u8) -> Option<&[u8]> {
+    let (first, rest) = text.split_first()?;
+    (*first == expected).then_some(rest)
+}
+
+/// The nanoseconds of a fraction, if there is one, and what follows.
+fn fraction(text: &[u8]) -> (u32, &[u8]) {
+    let Some(rest) = after(text, b'.').or_else(|| after(text, b',')) else {
+        return (0, text);
+    };
+    let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let Some((digits, rest)) = rest.split_at_checked(count).filter(|_| count > 0) else {
+        return (0, text);
+    };
+    let padded = digits.iter().copied().chain(std::iter::repeat(b'0'));
+    let nanosecond = padded
+        .take(9)
+        .fold(0, |sum, byte| sum * 10 + u32::from(byte - b'0'));
+    (nanosecond, rest)
+}
+
+/// The offset that is the whole of `text`.
+fn offset(text: &[u8]) -> Option<i16> {
+    if text == b"Z" {
+        return Some(0);
+    }
+    let (sign, text) = text.split_first()?;
+    let (hours, text) = digits(text, 2)?;
+    let (minutes, text) = digits(after(text, b':')?, 2)?;
+    if !text.is_empty() || hours > 24 || minutes > 60 {
+        return None;
+    }
+    let offset = i16::try_from(hours * 60 + minutes).ok()?;
+    match sign {
+        b'+' => Some(offset),
+        b'-' => Some(-offset),
+        _ => None,
+    }
+}
+
+fn days_in(month: u16, year: u16) -> u16 {
+    match month {
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => {
+            29
+        }
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+            ..
+        } = self;
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+        )?;
+        if self.nanosecond != 0 {
+            let fraction = format!("{:09}", self.nanosecond);
+            write!(f, ".{}", fraction.trim_end_matches('0'))?;
+        }
+        if self.offset == 0 {
+            return f.write_str("Z");
+        }
+        let sign = if self.offset < 0 { '-' } else { '+' };
+        let minutes = self.offset.unsigned_abs();
+        write!(f, "{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_go_reads_and_prints_what_go_prints() {
+        for (text, printed) in [
+            (
+                "2026-11-21T01:49:25.114499137Z",
+                "2026-11-21T01:49:25.114499137Z",
+            ),
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+            ("0000-02-29T23:59:59Z", "0000-02-29T23:59:59Z"),
+            ("2024-02-29T00:00:00+00:00", "2024-02-29T00:00:00Z"),
+            ("2000-02-29T00:00:00-00:00", "2000-02-29T00:00:00Z"),
+            (
+                "2026-01-02T03:04:05.120+02:30",
+                "2026-01-02T03:04:05.12+02:30",
+            ),
+            (
+                "2026-01-02T03:04:05.0000000019-07:00",
+                "2026-01-02T03:04:05.000000001-07:00",
+            ),
+            ("2026-01-02T3:04:05Z", "2026-01-02T03:04:05Z"),
+            ("2026-01-02T03:04:05,5Z", "2026-01-02T03:04:05.5Z"),
+            ("2026-01-02T03:04:05.000Z", "2026-01-02T03:04:05Z"),
+            ("2026-01-02T03:04:05+24:60", "2026-01-02T03:04:05+25:00"),
+        ] {
+            let time: Timestamp = text.parse().expect(text);
+            assert_eq!(time.to_string(), printed);
+        }
+    }
+
+    #[test]
+    fn refuses_what_go_refuses() {
+        for text in [
+            "",
+            "yesterday",
+            "2026-01-02",
+            "2026-01-02T03:04:05",
+            "2026-01-02t03:04:05Z",
+            "2026-01-02T03:04:05z",
+            "2026-01-02 03:04:05Z",
+            "2026-1-02T03:04:05Z",
+            "2026-13-02T03:04:05Z",
+            "2026-00-02T03:04:05Z",
+            "2026-01-00T03:04:05Z",
+            "2025-02-29T03:04:05Z",
+            "1900-02-29T03:04:05Z",
+            "2026-04-31T03:04:05Z",
+            "2026-01-02T24:04:05Z",
+            "2026-01-02T03:60:05Z",
+            "2026-01-02T03:04:60Z",
+            "2026-01-02T03:04:05.Z",
+            "2026-01-02T03:04:05Zx",
+            "2026-01-02T03:04:05+25:00",
+            "2026-01-02T03:04:05+00:61",
+            "2026-01-02T03:04:05+0000",
+            "2026-01-02T03:04:05*00:00",
+            "+026-01-02T03:04:05Z",
+            "２026-01-02T03:04:05Z",
+        ] {
+            assert_eq!(text.parse::<Timestamp>(), Err(TimestampError(())), "{text}");
+        }
+    }
+}

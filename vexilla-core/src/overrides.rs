@@ -1,0 +1,161 @@
+//! Values that are set in code and go before what flags say, for tests and for
+//! people who look at a branch before it is rolled out.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use serde_json::json;
+
+use crate::evaluate::{ErrorCode, Evaluation, FlagError, Reason};
+use crate::flag::{Flag, FlagSet, Variant};
+use crate::snapshot::{CompiledFlag, Snapshot};
+
+/// Values of flags that are set in code, by key. They go before what the flags
+/// say, and need no flag of that key.
+///
+/// ```
+/// use vexilla_core::{Context, Overrides, Vexilla};
+///
+/// let vexilla = Vexilla::fixed([]).with_overrides(Overrides::new().set("new-feature", true));
+/// assert!(vexilla.flags(Context::new("user-1")).bool("new-feature"));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    by_key: FxHashMap<Box<str>, Override>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Override {
+    /// A flag made up for its one variant.
+    Value(Arc<Snapshot>),
+    /// A variant of the flag itself.
+    Variant(Box<str>),
+    /// No variant.
+    Nothing,
+}
+
+/// A value that a flag can be set to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OverrideValue(serde_json::Value);
+
+macro_rules! override_from {
+    ($($type:ty),*) => {$(
+        impl From<$type> for OverrideValue {
+            fn from(value: $type) -> Self {
+                Self(value.into())
+            }
+        }
+    )*};
+}
+
+override_from!(bool, &str, String, i32, i64, u32, f64);
+
+impl Overrides {
+    /// No overrides.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets a flag to a boolean, a string or a number.
+    #[must_use]
+    pub fn set(self, key: &str, value: impl Into<OverrideValue>) -> Self {
+        let OverrideValue(value) = value.into();
+        let name = match &value {
+            serde_json::Value::Bool(true) => "on".to_owned(),
+            serde_json::Value::Bool(false) => "off".to_owned(),
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        self.insert_variant(key, Variant::new(name).attachment(json!({"value": value})))
+    }
+
+    /// Sets a flag to a variant with this attachment, an object, for
+    /// [`Flags::json`](crate::Flags::json); the variant is named `override`.
+    #[must_use]
+    pub fn set_json(self, key: &str, attachment: serde_json::Value) -> Self {
+        self.insert_variant(key, Variant::new("override").attachment(attachment))
+    }
+
+    /// Sets a flag to one of its own variants. If the flag has none of that
+    /// key, evaluating it is an error.
+    #[must_use]
+    pub fn set_variant(mut self, key: &str, variant: &str) -> Self {
+        let value = Override::Variant(variant.into());
+        self.by_key.insert(key.into(), value);
+        self
+    }
+
+    /// Makes a flag assign no variant, so that getters give their defaults.
+    #[must_use]
+    pub fn set_nothing(mut self, key: &str) -> Self {
+        self.by_key.insert(key.into(), Override::Nothing);
+        self
+    }
+
+    /// Removes what was set for a key.
+    #[must_use]
+    pub fn without(mut self, key: &str) -> Self {
+        self.by_key.remove(key);
+        self
+    }
+
+    /// The keys that are set, in no order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.by_key.keys().map(|key| &**key)
+    }
+
+    fn insert_variant(mut self, key: &str, variant: Variant) -> Self {
+        let flag = Flag::new(key).enabled(true).variant(variant);
+        let made_up = Snapshot::new(FlagSet::from(vec![flag]));
+        self.by_key
+            .insert(key.into(), Override::Value(Arc::new(made_up)));
+        self
+    }
+
+    pub(crate) fn merged(&self, other: &Self) -> Self {
+        let mut merged = self.clone();
+        merged.by_key.extend(other.by_key.clone());
+        merged
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, key: &str) -> Option<&Override> {
+        if self.by_key.is_empty() {
+            return None;
+        }
+        self.by_key.get(key)
+    }
+}
+
+impl Override {
+    /// The outcome that it puts in place of that of `flag`, the flag of its
+    /// key.
+    pub(crate) fn evaluation<'a>(&'a self, flag: Option<&'a CompiledFlag>) -> Evaluation<'a> {
+        match self {
+            Self::Nothing => Evaluation::nothing(flag, Reason::Default, None),
+            Self::Value(made_up) => match made_up.compiled().next() {
+                Some(flag) if flag.problem().is_none() => Evaluation::overridden(flag, 0),
+                flag => {
+                    let message = flag.and_then(CompiledFlag::problem).unwrap_or("no value");
+                    let error = FlagError::new(ErrorCode::General, format!("override: {message}"));
+                    Evaluation::nothing(flag, Reason::Error, Some(error))
+                }
+            },
+            Self::Variant(variant) => {
+                let index = flag.and_then(|flag| {
+                    let mut variants = flag.definition().variants.iter();
+                    variants.position(|known| *known.key == **variant)
+                });
+                match (flag, index) {
+                    (Some(flag), Some(index)) => Evaluation::overridden(flag, index),
+                    _ => {
+                        let message = format!("override: the flag has no variant {variant:?}");
+                        let error = FlagError::new(ErrorCode::General, message);
+                        Evaluation::nothing(flag, Reason::Error, Some(error))
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What of a request becomes entity and attributes.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Field, InjectedContext, RequestView, cookie, header};
+use crate::context::Context;
+
+/// What of a request becomes entity and attributes.
+///
+/// Rules apply in this order: entity, default attributes, attributes, closures,
+/// injected attributes; what comes later goes before what came earlier.
+#[derive(Clone)]
+pub struct ContextRules {
+    entity: Entity,
+    entity_type: Cow<'static, str>,
+    request_attributes: bool,
+    attributes: Vec<(Cow<'static, str>, Field)>,
+    closures: Vec<Change>,
+    injected: Option<InjectedContext>,
+}
+
+type Change = Arc<dyn Fn(&RequestView<'_>, &mut Context) + Send + Sync>;
+type FindEntity = Arc<dyn Fn(&RequestView<'_>) -> Option<String> + Send + Sync>;
+
+#[derive(Clone)]
+enum Entity {
+    Field(Field),
+    Closure(FindEntity),
+}
+
+impl Default for ContextRules {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ContextRules {
+    /// The defaults: the entity is the `x-user-id` header, else the `user_id`
+    /// cookie, of the type `user`; the attributes are `user_agent`, `path`,
+    /// `method` and, where known, `remote_addr`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            entity: Entity::Field(header("x-user-id").or(cookie("user_id"))),
+            entity_type: "user".into(),
+            request_attributes: true,
+            attributes: Vec::new(),
+            closures: Vec::new(),
+            injected: None,
+        }
+    }
+
+    /// Takes the entity's id from this field instead.
+    #[must_use]
+    pub fn entity(mut self, field: Field) -> Self {
+        self.entity = Entity::Field(field);
+        self
+    }
+
+    /// Takes the entity's id from a closure instead: the way for an id that an
+    /// authentication layer has established.
+    #[must_use]
+    pub fn entity_with(
+        mut self,
+        find: impl Fn(&RequestView<'_>) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.entity = Entity::Closure(Arc::new(find));
+        self
+    }
+
+    /// Sets the kind of entity. Default: `user`.
+    #[must_use]
+    pub fn entity_type(mut self, entity_type: impl Into<Cow<'static, str>>) -> Self {
+        self.entity_type = entity_type.into();
+        self
+    }
+
+    /// Makes an attribute of a header or a cookie; without a value there is no
+    /// attribute.
+    #[must_use]
+    pub fn attribute(mut self, name: impl Into<Cow<'static, str>>, field: Field) -> Self {
+        self.attributes.push((name.into(), field));
+        self
+    }
+
+    /// Leaves out `user_agent`, `path`, `method` and `remote_addr`.
+    #[must_use]
+    pub fn without_request_attributes(mut self) -> Self {
+        self.request_attributes = false;
+        self
+    }
+
+    /// Hands the request and the context to a closure, which can change
+    /// anything in the context.
+    #[must_use]
+    pub fn with(
+        mut self,
+        change: impl Fn(&RequestView<'_>, &mut Context) + Send + Sync + 'static,
+    ) -> Self {
+        self.closures.push(Arc::new(change));
+        self
+    }
+
+    /// Adds what a Flagr server with injected context would add.
+    #[must_use]
+    pub fn inject(mut self, injected: InjectedContext) -> Self {
+        self.injected = Some(injected);
+        self
+    }
+
+    /// The context of a request.
+    #[must_use]
+    pub fn context(&self, request: &RequestView<'_>) -> Context {
+        let entity = match &self.entity {
+            Entity::Field(field) => field.text(request),
+            Entity::Closure(find) => find(request),
+        };
+        let mut context = Context::new(&entity.unwrap_or_default());
+        context.set_entity_type(&self.entity_type);
+        if self.request_attributes {
+            header("user-agent").set("user_agent", request, &mut context);
+            context.set_str("path", request.path());
+            context.set_str("method", request.method());
+            if let Some(peer) = request.peer_addr() {
+                context.set_str("remote_addr", &peer.ip().to_string());
+            }
+        }
+        for (name, field) in &self.attributes {
+            field.set(name, request, &mut context);
+        }
+        for change in &self.closures {
+            change(request, &mut context);
+        }
+        if let Some(injected) = &self.injected {
+            injected.add(Some(request), &mut context);
+        }
+        context
+    }
+}
+
+impl fmt::Debug for ContextRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entity: &dyn fmt::Debug = match &self.entity {
+            Entity::Field(field) => field,
+            Entity::Closure(_) => &"closure",
+        };
+        f.debug_struct("ContextRules")
+            .field("entity", entity)
+            .field("entity_type", &self.entity_type)
+            .field("request_attributes", &self.request_attributes)
+            .field("attributes", &self.attributes)
+            .field("closures", &self.closures.len())
+            .field("injected", &self.injected)
+            .finish()
+    }
+}

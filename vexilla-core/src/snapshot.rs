@@ -1,0 +1,270 @@
+//! An immutable set of flags, compiled and indexed.
+//!
+//! A snapshot is made once and then only read: evaluating takes no lock and,
+//! for Flagr's own operators without a regular expression, no allocation. A
+//! flag that is bad by itself is held with its problem and answers
+//! [`ErrorCode::ParseError`](crate::ErrorCode::ParseError); the others are not
+//! affected. Flagr would refuse the whole set instead.
+
+mod compiled;
+mod value;
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+pub(crate) use compiled::{CompiledFlag, CompiledSegment, EntityId, SegmentObserver};
+pub(crate) use value::VariantValue;
+
+use crate::context::EvaluationContext;
+use crate::evaluate::{EmptyEntity, Evaluation};
+use crate::filter::{Filter, FilterReport};
+use crate::flag::{Flag, FlagSet};
+
+/// An immutable set of flags, ready to be evaluated.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// In the order of their set.
+    flags: Vec<Arc<CompiledFlag>>,
+    by_id: FxHashMap<u64, usize>,
+    by_key: FxHashMap<Box<str>, usize>,
+    version: u64,
+    left_out: FilterReport,
+}
+
+/// How several tags are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TagMatch {
+    /// Flags that have at least one of the tags.
+    #[default]
+    Any,
+    /// Flags that have every one of the tags.
+    All,
+}
+
+/// A flag that cannot be evaluated, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Problem {
+    /// The flag's number, 0 if it has none.
+    pub flag_id: u64,
+    /// The flag's key, empty if it has none.
+    pub flag_key: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl Snapshot {
+    /// Compiles a set of flags. Missing ids are filled first, as Flagr's
+    /// JSON-file mode does.
+    #[must_use]
+    pub fn new(set: impl Into<FlagSet>) -> Self {
+        Self::build(set.into(), &Filter::new(), None)
+    }
+
+    /// Compiles the flags of a set that a filter holds. Flags that did not
+    /// change are shared with the snapshot before.
+    #[must_use]
+    pub fn build(mut set: FlagSet, filter: &Filter, previous: Option<&Self>) -> Self {
+        // Ids, versions and clashing keys are those of the whole set.
+        set.assign_missing_ids();
+        let faults = crate::flag::faults(&set);
+        let origin = set.origin;
+        let version = set.flags.iter().map(|flag| flag.snapshot_id).max();
+        let mut snapshot = Self {
+            flags: Vec::with_capacity(set.flags.len()),
+            version: version.unwrap_or(0),
+            ..Self::default()
+        };
+        for (flag, faults) in set.flags.into_iter().zip(faults) {
+            if !filter.holds(&flag) {
+                snapshot.left_out.add(&flag);
+                continue;
+            }
+            let unchanged = previous
+                .filter(|_| faults.is_empty())
+                .and_then(|previous| previous.unchanged(&flag, origin));
+            let compiled =
+                unchanged.unwrap_or_else(|| Arc::new(CompiledFlag::new(flag, origin, &faults)));
+            snapshot.insert(compiled);
+        }
+        snapshot
+    }
+
+    fn insert(&mut self, flag: Arc<CompiledFlag>) {
+        let index = self.flags.len();
+        let Flag { id, key, .. } = flag.definition();
+        if *id != 0 {
+            self.by_id.insert(*id, index);
+        }
+        if !key.is_empty() {
+            self.by_key.insert(key.as_str().into(), index);
+        }
+        self.flags.push(flag);
+    }
+
+    fn unchanged(&self, flag: &Flag, origin: crate::flag::Origin) -> Option<Arc<CompiledFlag>> {
+        let index = match self.by_key.get(flag.key.as_str()) {
+            Some(index) => *index,
+            None => *self.by_id.get(&flag.id)?,
+        };
+        self.flags
+            .get(index)
+            .filter(|known| known.is_made_of(flag, origin))
+            .cloned()
+    }
+
+    /// Evaluates the flag of this key (or decimal id) for a context, as
+    /// [`Flags::evaluate`](crate::Flags::evaluate) does.
+    #[must_use]
+    pub fn evaluate<C: EvaluationContext>(
+        &self,
+        key: &str,
+        context: &C,
+        empty_entity: EmptyEntity,
+    ) -> Evaluation<'_> {
+        match self.get(key) {
+            Some(flag) => Evaluation::of(flag, context, empty_entity),
+            None => Evaluation::not_found(),
+        }
+    }
+
+    /// Evaluates the flag that a request of Flagr's API means, see
+    /// [`Snapshot::find`].
+    #[must_use]
+    pub fn evaluate_request<C: EvaluationContext>(
+        &self,
+        flag_id: Option<u64>,
+        flag_key: Option<&str>,
+        context: &C,
+        empty_entity: EmptyEntity,
+    ) -> Evaluation<'_> {
+        match self.lookup(flag_id, flag_key) {
+            Some(flag) => Evaluation::of(flag, context, empty_entity),
+            None => Evaluation::not_found(),
+        }
+    }
+
+    /// The flag of this key: among ids if the key is a number in decimal,
+    /// then among keys.
+    #[inline]
+    pub(crate) fn get(&self, key: &str) -> Option<&CompiledFlag> {
+        let index = match decimal(key).and_then(|id| self.by_id.get(&id)) {
+            Some(index) => index,
+            None => self.by_key.get(key)?,
+        };
+        self.flags.get(*index).map(|flag| &**flag)
+    }
+
+    /// The flag that a request of Flagr's API means: `flag_id` among ids, then
+    /// among keys; if that finds nothing, `flag_key` likewise. A request
+    /// without id asks for the id `0`, so that a flag with the *key* `0`
+    /// answers it before `flag_key` is looked at (Flagr 1.2,
+    /// `pkg/handler/eval.go`, `LookupFlag`).
+    #[must_use]
+    pub fn find(&self, flag_id: Option<u64>, flag_key: Option<&str>) -> Option<&Flag> {
+        self.lookup(flag_id, flag_key).map(CompiledFlag::definition)
+    }
+
+    fn lookup(&self, flag_id: Option<u64>, flag_key: Option<&str>) -> Option<&CompiledFlag> {
+        self.get(&flag_id.unwrap_or(0).to_string())
+            .or_else(|| self.get(flag_key.unwrap_or_default()))
+    }
+
+    /// The definition of the flag with this key or decimal id.
+    #[must_use]
+    pub fn flag(&self, key: &str) -> Option<&Flag> {
+        self.get(key).map(CompiledFlag::definition)
+    }
+
+    /// All flags, in the order of their set.
+    pub fn flags(&self) -> impl ExactSizeIterator<Item = &Flag> {
+        self.flags.iter().map(|flag| flag.definition())
+    }
+
+    pub(crate) fn compiled(&self) -> impl Iterator<Item = &CompiledFlag> {
+        self.flags.iter().map(|flag| &**flag)
+    }
+
+    /// The ids of all flags with these tags, ascending; with no tags, none.
+    #[must_use]
+    pub fn tagged(&self, tags: &[&str], how: TagMatch) -> Vec<u64> {
+        let has = |flag: &Flag, tag: &str| flag.tags.iter().any(|known| known.value == tag);
+        let mut ids: Vec<_> = self
+            .flags()
+            .filter(|flag| match how {
+                _ if tags.is_empty() => false,
+                TagMatch::Any => tags.iter().any(|tag| has(flag, tag)),
+                TagMatch::All => tags.iter().all(|tag| has(flag, tag)),
+            })
+            .map(|flag| flag.id)
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// The flags that cannot be evaluated.
+    pub fn problems(&self) -> impl Iterator<Item = Problem> {
+        self.compiled().filter_map(|flag| {
+            flag.problem().map(|message| Problem {
+                flag_id: flag.definition().id,
+                flag_key: flag.definition().key.clone(),
+                message: message.to_owned(),
+            })
+        })
+    }
+
+    /// How many flags there are, those with problems included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.flags.len()
+    }
+
+    /// Whether there is no flag.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.flags.is_empty()
+    }
+
+    /// Whether two snapshots hold the same flags with the same definitions;
+    /// their order does not matter, as Flagr's export has none.
+    #[must_use]
+    pub fn same_flags(&self, other: &Self) -> bool {
+        let by_id = |snapshot: &Self| {
+            let mut flags = snapshot.flags.clone();
+            flags.sort_by_key(|flag| flag.definition().id);
+            flags
+        };
+        self.len() == other.len()
+            && by_id(self)
+                .iter()
+                .zip(by_id(other))
+                .all(|(one, other)| one.definition() == other.definition())
+    }
+
+    /// The greatest `SnapshotID` of the flags, those included that a filter
+    /// left out; 0 without flags. Flagr counts changes by it.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// What the filter left out.
+    #[must_use]
+    pub fn left_out(&self) -> FilterReport {
+        self.left_out
+    }
+}
+
+/// The number that a text is the decimal spelling of, as Go prints it.
+#[inline]
+fn decimal(text: &str) -> Option<u64> {
+    match text.as_bytes() {
+        [b'0'] => Some(0),
+        [b'1'..=b'9', rest @ ..] if rest.len() < 20 && rest.iter().all(u8::is_ascii_digit) => {
+            text.parse().ok()
+        }
+        _ => None,
+    }
+}

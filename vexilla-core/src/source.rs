@@ -1,0 +1,88 @@
+//! Where flags come from.
+//!
+//! [`FlagrSource`] asks a Flagr server, [`FileSource`] reads a flags file,
+//! [`MemorySource`] holds flags made in code. Applications can implement
+//! [`Source`] for anything else.
+
+mod error;
+mod file;
+#[cfg(feature = "flagr")]
+mod flagr;
+#[cfg(feature = "refresh")]
+mod memory;
+
+pub use error::{SourceError, SourceErrorKind};
+pub use file::FileSource;
+#[cfg(feature = "flagr")]
+pub use flagr::{FlagrSource, FlagrSourceBuilder};
+#[cfg(feature = "refresh")]
+pub use memory::MemorySource;
+
+/// The most bytes that a document of flags may have unless set otherwise:
+/// 64 MiB, some 45,000 flags.
+pub const DEFAULT_MAX_BYTES: usize = 64 << 20;
+
+/// Where flags come from.
+///
+/// ```
+/// use vexilla_core::{FlagSet, Source, SourceError};
+///
+/// struct Database;
+///
+/// impl Source for Database {
+///     fn name(&self) -> String {
+///         "our database".to_owned()
+///     }
+///
+///     async fn fetch(&self) -> Result<FlagSet, SourceError> {
+///         let json = "{\"Flags\":[]}"; // read from a table
+///         Ok(FlagSet::from_json(json.as_bytes())?)
+///     }
+/// }
+/// ```
+#[cfg(feature = "refresh")]
+pub trait Source: Send + Sync + 'static {
+    /// What the source is, for logs and errors; without secrets.
+    fn name(&self) -> String;
+
+    /// Fetches all flags.
+    ///
+    /// # Errors
+    ///
+    /// Whatever went wrong. The flags that are held stay then.
+    fn fetch(&self) -> impl Future<Output = Result<crate::FlagSet, SourceError>> + Send;
+
+    /// Waits until the flags are likely to have changed, so that they are
+    /// fetched without waiting for the next interval. Never, by default. It is
+    /// called anew after each time that it returns, and may be dropped while
+    /// it waits.
+    fn changed(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+}
+
+/// [`Source`] without its type.
+#[cfg(feature = "refresh")]
+pub(crate) trait AnySource: Send + Sync {
+    fn name(&self) -> String;
+    fn fetch(&self) -> BoxFuture<'_, Result<crate::FlagSet, SourceError>>;
+    fn changed(&self) -> BoxFuture<'_, ()>;
+}
+
+#[cfg(feature = "refresh")]
+type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+#[cfg(feature = "refresh")]
+impl<S: Source> AnySource for S {
+    fn name(&self) -> String {
+        Source::name(self)
+    }
+
+    fn fetch(&self) -> BoxFuture<'_, Result<crate::FlagSet, SourceError>> {
+        Box::pin(Source::fetch(self))
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(Source::changed(self))
+    }
+}

@@ -1,0 +1,275 @@
+//! Flags from a Flagr server over HTTP.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Response, Url, redirect};
+
+use super::{DEFAULT_MAX_BYTES, Source, SourceError, SourceErrorKind};
+use crate::FlagSet;
+
+/// Where Flagr 1.2 exports the flags that it evaluates.
+const EXPORT: &str = "api/v1/export/eval_cache/json";
+
+/// Flags from a Flagr server.
+///
+/// Fetches `GET /api/v1/export/eval_cache/json`. An answer that is no set of
+/// flags (a page, a redirect to a login, an error, a document without `Flags`)
+/// is an error and never takes the place of flags.
+///
+/// Where authentication is on, Flagr lets nobody read the export without
+/// credentials, whatever its white lists say.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use vexilla_core::FlagrSource;
+///
+/// # fn main() -> Result<(), vexilla_core::SourceError> {
+/// let source = FlagrSource::builder("https://flagr.example.com")
+///     .bearer_token("…")
+///     .timeout(Duration::from_secs(5))
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct FlagrSource {
+    client: Client,
+    export: Url,
+    basic_auth: Option<(String, String)>,
+    max_bytes: usize,
+}
+
+/// Settings of a [`FlagrSource`].
+#[must_use]
+#[derive(Clone)]
+pub struct FlagrSourceBuilder {
+    url: String,
+    headers: Vec<(String, String)>,
+    basic_auth: Option<(String, String)>,
+    timeout: Duration,
+    connect_timeout: Duration,
+    max_bytes: usize,
+}
+
+impl FlagrSource {
+    /// Flags of the server at this address, such as `http://localhost:18000`;
+    /// a path in it stands before Flagr's own. Name and password in it are sent
+    /// as basic authentication.
+    ///
+    /// # Errors
+    ///
+    /// An address that is none.
+    pub fn new(url: &str) -> Result<Self, SourceError> {
+        Self::builder(url).build()
+    }
+
+    /// Settings beyond the address.
+    pub fn builder(url: &str) -> FlagrSourceBuilder {
+        FlagrSourceBuilder {
+            url: url.to_owned(),
+            headers: Vec::new(),
+            basic_auth: None,
+            timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(3),
+            max_bytes: DEFAULT_MAX_BYTES,
+        }
+    }
+
+    fn host(&self) -> String {
+        let host = self.export.host_str().unwrap_or("no host");
+        match self.export.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
+    }
+
+    /// A failure on the way, without the address's secrets.
+    fn failed(&self, error: reqwest::Error) -> SourceError {
+        let kind = if error.is_timeout() {
+            SourceErrorKind::Timeout
+        } else {
+            SourceErrorKind::Unreachable
+        };
+        let message = match kind {
+            SourceErrorKind::Timeout => format!("Flagr at {} took too long", self.host()),
+            _ => format!("cannot reach Flagr at {}", self.host()),
+        };
+        SourceError::new(kind, message).because(error.without_url())
+    }
+
+    /// Why an answer of this status is none.
+    fn refused(&self, status: u16) -> SourceError {
+        let host = self.host();
+        let message = match status {
+            300..=399 => format!(
+                "Flagr at {host} redirects with status {status}, perhaps to a login page; give its final address, or credentials"
+            ),
+            401 | 403 => format!(
+                "Flagr at {host} answered {status}; its export needs credentials where authentication is on"
+            ),
+            404 => format!(
+                "Flagr at {host} answered 404 for /{EXPORT}; the address may lack a path, or be that of something else"
+            ),
+            _ => format!("Flagr at {host} answered with status {status}"),
+        };
+        SourceError::new(SourceErrorKind::Status(status), message)
+    }
+
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, SourceError> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error))? {
+            if body.len() + chunk.len() > self.max_bytes {
+                return Err(SourceError::new(
+                    SourceErrorKind::TooLarge,
+                    format!(
+                        "the answer of Flagr at {} has more than {} bytes; raise max_bytes if that is meant",
+                        self.host(),
+                        self.max_bytes
+                    ),
+                ));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+impl Source for FlagrSource {
+    fn name(&self) -> String {
+        format!("Flagr at {}", self.host())
+    }
+
+    async fn fetch(&self) -> Result<FlagSet, SourceError> {
+        let mut request = self.client.get(self.export.clone());
+        if let Some((name, password)) = &self.basic_auth {
+            request = request.basic_auth(name, Some(password));
+        }
+        let response = request.send().await.map_err(|error| self.failed(error))?;
+        let status = response.status().as_u16();
+        if status != 200 {
+            return Err(self.refused(status));
+        }
+        let body = self.body(response).await?;
+        FlagSet::from_export(&body).map_err(|error| {
+            let message = format!("the answer of Flagr at {} is no set of flags", self.host());
+            SourceError::new(SourceErrorKind::Document, message).because(error)
+        })
+    }
+}
+
+impl fmt::Debug for FlagrSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FlagrSource")
+            .field("host", &self.host())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for FlagrSourceBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("FlagrSourceBuilder")
+            .field("headers", &headers)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl FlagrSourceBuilder {
+    /// Authenticates with a bearer token.
+    pub fn bearer_token(self, token: &str) -> Self {
+        self.header(AUTHORIZATION.as_str(), &format!("Bearer {token}"))
+    }
+
+    /// Authenticates with name and password.
+    pub fn basic_auth(mut self, name: &str, password: &str) -> Self {
+        self.basic_auth = Some((name.to_owned(), password.to_owned()));
+        self
+    }
+
+    /// Sends this header with each request; its value is kept out of logs. Of
+    /// several of one name, all are sent.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The longest that a request may take, from connecting to the last byte.
+    /// Default: 10 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The longest that connecting may take. Default: 3 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// The most bytes that an answer may have, uncompressed. Default:
+    /// [`DEFAULT_MAX_BYTES`].
+    pub fn max_bytes(mut self, max_bytes: usize) -> Self {
+        self.max_bytes = max_bytes;
+        self
+    }
+
+    /// Builds the source; nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// An address that is none or has another scheme than `http` and `https`, a
+    /// header that cannot be sent, `https` without a TLS feature.
+    pub fn build(self) -> Result<FlagrSource, SourceError> {
+        let wrong = |message: String| SourceError::new(SourceErrorKind::Configuration, message);
+        let mut base = Url::parse(&self.url)
+            .map_err(|error| wrong(format!("the address of Flagr is none: {error}")))?;
+        match base.scheme() {
+            "http" => {}
+            "https" if cfg!(any(feature = "rustls", feature = "native-tls")) => {}
+            "https" => {
+                let message = "https needs the feature rustls or native-tls of vexilla-core";
+                return Err(wrong(message.to_owned()));
+            }
+            scheme => {
+                return Err(wrong(format!(
+                    "the address of Flagr starts with {scheme:?}; it must be http or https"
+                )));
+            }
+        }
+        base.set_query(None);
+        base.set_fragment(None);
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        let export = base
+            .join(EXPORT)
+            .map_err(|error| wrong(format!("the address of Flagr is none: {error}")))?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            let known = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| wrong(format!("{name:?} is no name of a header")))?;
+            let mut value = HeaderValue::from_str(value).map_err(|_| {
+                wrong(format!("the value of header {name:?} cannot be sent"))
+            })?;
+            value.set_sensitive(true);
+            headers.append(known, value);
+        }
+        let client = Client::builder()
+            .default_headers(headers)
+            .timeout(self.timeout)
+            .connect_timeout(self.connect_timeout)
+            .redirect(redirect::Policy::none())
+            .user_agent(concat!("vexilla/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| wrong("the HTTP client cannot be built".to_owned()).because(error))?;
+        Ok(FlagrSource {
+            client,
+            export,
+            basic_auth: self.basic_auth,
+            max_bytes: self.max_bytes,
+        })
+    }
+}

@@ -1,0 +1,144 @@
+//! The handle that ties a source, the flags that it gave and their refreshing
+//! together.
+
+#[cfg(feature = "refresh")]
+mod builder;
+#[cfg(feature = "refresh")]
+mod refresh;
+
+use std::sync::Arc;
+
+#[cfg(feature = "refresh")]
+pub use builder::VexillaBuilder;
+
+use crate::context::Context;
+use crate::evaluate::EmptyEntity;
+use crate::filter::Filter;
+use crate::flag::FlagSet;
+use crate::flags::Flags;
+use crate::overrides::Overrides;
+use crate::snapshot::Snapshot;
+use crate::store::{Pinned, Served, Store};
+
+/// Feature flags, held inside the service and kept fresh.
+///
+/// Cheap to clone; clones share everything. When the last one is dropped, the
+/// refreshing ends.
+///
+/// ```no_run
+/// use vexilla_core::{Context, FlagrSource, Vexilla};
+///
+/// # async fn run() -> Result<(), vexilla_core::SourceError> {
+/// let vexilla = Vexilla::builder(FlagrSource::new("http://localhost:18000")?)
+///     .build()
+///     .await?;
+/// let flags = vexilla.flags(Context::new("user-1").with("country", "BR"));
+/// if flags.bool("new-feature") {
+///     // the new branch
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Vexilla {
+    store: Arc<Store>,
+    #[cfg(feature = "refresh")]
+    refresher: Option<Arc<refresh::Refresher>>,
+}
+
+impl Vexilla {
+    /// Flags that only [`replace`](Self::replace) changes: for tests, and for
+    /// flags that come with the program. Needs no runtime.
+    #[must_use]
+    pub fn fixed(flags: impl Into<FlagSet>) -> Self {
+        Self::of(Served {
+            snapshot: Arc::new(Snapshot::new(flags)),
+            ..Served::default()
+        })
+    }
+
+    fn of(served: Served) -> Self {
+        Self {
+            store: Arc::new(Store::new(served)),
+            #[cfg(feature = "refresh")]
+            refresher: None,
+        }
+    }
+
+    /// Flags of a source, kept fresh.
+    #[cfg(feature = "refresh")]
+    #[must_use]
+    pub fn builder(source: impl crate::source::Source) -> VexillaBuilder {
+        VexillaBuilder::new(source)
+    }
+
+    /// The flags as they are now, read for a context.
+    #[must_use]
+    pub fn flags(&self, context: Context) -> Flags {
+        self.pin().flags(context)
+    }
+
+    /// The flags as they are now, to be read later.
+    #[must_use]
+    pub fn pin(&self) -> Pinned {
+        self.store.pin()
+    }
+
+    /// The flags as they are now, compiled.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(self.pin().snapshot())
+    }
+
+    /// Whether the flags may be out of date: the last attempt to fetch them
+    /// failed.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.pin().served().stale
+    }
+
+    /// Puts other flags in place of those that are held. Where there is a
+    /// source, the next refresh brings its flags back.
+    pub fn replace(&self, flags: impl Into<FlagSet>) {
+        let flags = flags.into();
+        self.store.update(|served| {
+            let before = Some(&*served.snapshot);
+            served.snapshot = Arc::new(Snapshot::build(flags, &Filter::new(), before));
+        });
+    }
+
+    /// Sets flags to values of one's own. They go before what the flags say,
+    /// and take the place of all overrides set before.
+    pub fn set_overrides(&self, overrides: Overrides) {
+        self.store
+            .update(|served| served.overrides = Arc::new(overrides));
+    }
+
+    /// [`set_overrides`](Self::set_overrides), by value.
+    #[must_use]
+    pub fn with_overrides(self, overrides: Overrides) -> Self {
+        self.set_overrides(overrides);
+        self
+    }
+
+    /// Sets what happens when a context names no entity.
+    #[must_use]
+    pub fn with_empty_entity(self, empty_entity: EmptyEntity) -> Self {
+        self.store.update(|served| served.empty_entity = empty_entity);
+        self
+    }
+
+    /// Fetches the flags now, and waits for the outcome: whether they changed.
+    /// Without a source there is nothing to fetch.
+    ///
+    /// # Errors
+    ///
+    /// The source's error; the flags that are held stay.
+    #[cfg(feature = "refresh")]
+    pub async fn refresh(&self) -> Result<bool, crate::source::SourceError> {
+        match &self.refresher {
+            Some(refresher) => refresher.refresh().await,
+            None => Ok(false),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The layer that gives every request its flags.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Extensions, Request};
+use tower_layer::Layer;
+use tower_service::Service;
+use vexilla_core::Vexilla;
+use vexilla_core::request::ContextRules;
+
+use crate::flags::{RequestFlags, flags_from};
+use crate::view::{FindPeer, peer_addr};
+
+/// Gives every request its flags.
+///
+/// The layer pins the flags as they are when the request arrives and leaves
+/// them in its extensions; the context is made when flags are first read.
+/// A request that reads none pays for that one extension.
+///
+/// # Order
+///
+/// What the rules read must be there when flags are first read. An extractor
+/// in a handler reads late, so that a layer which puts the authenticated user
+/// into the extensions may stand inside or outside of this one. Middleware that
+/// calls [`flags_from`] reads early: it, and an [`eager`](Self::eager) layer,
+/// must stand inside of the authentication.
+#[derive(Debug, Clone)]
+pub struct VexillaLayer {
+    vexilla: Vexilla,
+    settings: Arc<Settings>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) rules: ContextRules,
+    pub(crate) find_peer: FindPeer,
+    eager: bool,
+}
+
+impl VexillaLayer {
+    /// A layer with the default [`ContextRules`].
+    #[must_use]
+    pub fn new(vexilla: Vexilla) -> Self {
+        Self {
+            vexilla,
+            settings: Arc::new(Settings {
+                rules: ContextRules::new(),
+                find_peer: peer_addr,
+                eager: false,
+            }),
+        }
+    }
+
+    /// Sets what of a request becomes entity and attributes.
+    #[must_use]
+    pub fn context(self, rules: ContextRules) -> Self {
+        self.set(|settings| settings.rules = rules)
+    }
+
+    /// Sets how the address of the peer is found in the request's extensions.
+    /// Default: [`PeerAddr`](crate::PeerAddr).
+    #[must_use]
+    pub fn peer_addr(self, find: fn(&Extensions) -> Option<SocketAddr>) -> Self {
+        self.set(|settings| settings.find_peer = find)
+    }
+
+    /// Makes the context in the layer and leaves [`Flags`](vexilla_core::Flags)
+    /// in the extensions, for handlers that see nothing else of the request.
+    #[must_use]
+    pub fn eager(self) -> Self {
+        self.set(|settings| settings.eager = true)
+    }
+
+    fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
+        self
+    }
+}
+
+impl<S> Layer<S> for VexillaLayer {
+    type Service = VexillaService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        VexillaService {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// The service that [`VexillaLayer`] makes.
+#[derive(Debug, Clone)]
+pub struct VexillaService<S> {
+    inner: S,
+    layer: VexillaLayer,
+}
+
+impl<S, B> Service<Request<B>> for VexillaService<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let VexillaLayer { vexilla, settings } = &self.layer;
+        let record = RequestFlags::new(vexilla.pin(), Arc::clone(settings));
+        request.extensions_mut().insert(record);
+        if settings.eager
+            && let Ok(flags) = flags_from(&request)
+        {
+            request.extensions_mut().insert(flags);
+        }
+        self.inner.call(request)
+    }
+}
