@@ -16,12 +16,14 @@ pub(crate) mod cel_text;
 mod expression;
 mod go_regex;
 mod literal;
+mod operand;
 mod operator;
 mod parser;
 pub(crate) mod render;
 mod scanner;
 
-pub(crate) use expression::{Attribute, Expression, Mismatch, Observer, Operand};
+pub(crate) use expression::{Attribute, Expression, Observer};
+pub(crate) use operand::{Mismatch, Operand};
 pub(crate) use operator::Operator;
 
 use crate::flag;
@@ -97,7 +99,7 @@ impl Condition {
                     .filter_map(|range| joined.get(range))
                     .map(Box::from),
             );
-            Some(parsed.expression.optimized())
+            Some(parsed.expression.optimized()?)
         };
         Ok(expression::joined(ordinary, beyond).map(|expression| Self {
             expression,

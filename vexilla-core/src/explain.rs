@@ -64,6 +64,9 @@ pub struct SegmentExplanation {
     pub constraints: Option<Node>,
     /// The constraints as a CEL expression, if CEL can express them.
     pub cel: Option<String>,
+    /// What in the constraints CEL cannot express.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_in_cel: Option<String>,
     /// Text of the constraints that Flagr's parser reads over: it has no
     /// effect.
     pub ignored_text: Vec<String>,
@@ -206,12 +209,14 @@ fn segments(flag: &CompiledFlag, context: &crate::Context) -> Vec<SegmentExplana
                 }
             };
             let condition = segment.condition.as_ref();
+            let cel = condition.map(|condition| render::cel(&condition.expression));
             SegmentExplanation {
                 segment_id: definition.id,
                 description: definition.description.clone(),
                 outcome,
                 constraints,
-                cel: condition.and_then(|condition| render::cel(&condition.expression).ok()),
+                cel: cel.clone().and_then(Result::ok),
+                not_in_cel: cel.and_then(Result::err).map(str::to_owned),
                 ignored_text: condition
                     .map(|condition| condition.ignored.iter().map(|text| text.to_string()))
                     .into_iter()
@@ -348,6 +353,9 @@ impl fmt::Display for Explanation {
             }
             if let Some(cel) = &segment.cel {
                 writeln!(f, "    as CEL: {cel}")?;
+            }
+            if let Some(what) = &segment.not_in_cel {
+                writeln!(f, "    not to be written in CEL: {what}")?;
             }
             for text in &segment.ignored_text {
                 writeln!(f, "    without effect, since Flagr's parser reads over it: {text}")?;

@@ -1,9 +1,8 @@
 //! The compiled form of constraints: what is evaluated, explained and rendered.
 //!
-//! Evaluating follows conditions v0.2.6 (`evaluator.go`, `operators.go`,
-//! `resolve.go`, `float.go`). Types never convert, whatever cannot be compared
-//! is a [`Mismatch`], and a mismatch anywhere that is evaluated is one of the
-//! whole: no operator, not even a negated one or an `OR`, makes it a match.
+//! Evaluating follows conditions v0.2.6 (`evaluator.go`). A [`Mismatch`]
+//! anywhere that is evaluated is one of the whole: no operator, not even a
+//! negated one or an `OR`, makes it a match.
 
 use std::fmt;
 
@@ -13,6 +12,7 @@ use regex::Regex;
 use super::cel::CelProgram;
 use super::go_regex;
 use super::literal::Literal;
+use super::operand::{Mismatch, Operand, apply, boolean, literal_operand, operand};
 use super::operator::Operator;
 use crate::context::{EvaluationContext, Value, ValueRef};
 
@@ -74,51 +74,6 @@ pub(crate) enum Step {
 pub(crate) struct Pattern {
     pub(crate) text: Box<[u8]>,
     pub(crate) regex: Option<Regex>,
-}
-
-/// Why there was no answer: the segment does not match.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mismatch {
-    AttributeMissing,
-    AttributeNull,
-    PathBroken,
-    NotComparable,
-    DifferentTypes,
-    NotBoolean,
-    InvalidPattern,
-    NotDecided,
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::AttributeMissing => "the context has no such attribute",
-            Self::AttributeNull => "the attribute is null",
-            Self::PathBroken => "the path leads nowhere in the attribute",
-            Self::NotComparable => {
-                "a constraint reads strings, finite numbers, booleans, and lists of only strings or only numbers with at least one item"
-            }
-            Self::DifferentTypes => "the operator does not take values of these types",
-            Self::NotBoolean => "a value that is no boolean stands where one must",
-            Self::InvalidPattern => "the regular expression is invalid",
-            Self::NotDecided => "the CEL expression gave no boolean",
-        })
-    }
-}
-
-/// A value while it is evaluated.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Operand<'a> {
-    String(&'a [u8]),
-    Number(f64),
-    Bool(bool),
-    Strings(&'a super::literal::Strings),
-    Numbers(&'a [f64]),
-    /// A list of the context that has only strings.
-    ContextStrings(&'a [Value]),
-    /// A list of the context that has only numbers.
-    ContextNumbers(&'a [Value]),
-    Pattern(&'a Pattern),
 }
 
 /// Is told what an evaluation does. `()` is told nothing and costs nothing.
@@ -202,10 +157,14 @@ impl Expression {
 
     /// The same expression with patterns compiled and common shapes made
     /// direct; it evaluates as before.
-    pub(super) fn optimized(self) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// A pattern beyond our limits.
+    pub(super) fn optimized(self) -> Result<Self, String> {
         match self {
             Self::Chain(chain) => chain.optimized(),
-            other => other,
+            other => Ok(other),
         }
     }
 }
@@ -253,31 +212,31 @@ impl Chain {
         Ok(left)
     }
 
-    fn optimized(self) -> Expression {
-        let first = self.first.optimized();
+    fn optimized(self) -> Result<Expression, String> {
+        let first = self.first.optimized()?;
         let mut rest = Vec::with_capacity(self.rest.len());
         for (operator, operand) in self.rest {
-            let operand = match (operator, operand.optimized()) {
+            let operand = match (operator, operand.optimized()?) {
                 (
                     Operator::Matches | Operator::NotMatches,
                     Expression::Literal(Literal::String(text)),
-                ) => Expression::Pattern(Pattern::new(text)),
+                ) => Expression::Pattern(Pattern::new(text)?),
                 (_, operand) => operand,
             };
             rest.push((operator, operand));
         }
         let only = |wanted| rest.iter().all(|(operator, _)| *operator == wanted);
         if only(Operator::And) {
-            return Expression::All(flattened(first, rest, |expression| match expression {
+            return Ok(Expression::All(flattened(first, rest, |inner| match inner {
                 Expression::All(operands) => Ok(operands),
                 other => Err(other),
-            }));
+            })));
         }
         if only(Operator::Or) {
-            return Expression::Any(flattened(first, rest, |expression| match expression {
+            return Ok(Expression::Any(flattened(first, rest, |inner| match inner {
                 Expression::Any(operands) => Ok(operands),
                 other => Err(other),
-            }));
+            })));
         }
         let is_test = matches!(
             (&first, rest.as_slice()),
@@ -286,7 +245,7 @@ impl Chain {
                 [(_, Expression::Literal(_) | Expression::Pattern(_))]
             )
         );
-        match (first, rest.pop()) {
+        Ok(match (first, rest.pop()) {
             (Expression::Attribute(attribute), Some((operator, operand))) if is_test => {
                 Expression::Test(Box::new(Test {
                     attribute,
@@ -298,7 +257,7 @@ impl Chain {
                 rest.extend(last);
                 Expression::Chain(Box::new(Self { first, rest }))
             }
-        }
+        })
     }
 }
 
@@ -417,169 +376,15 @@ impl fmt::Display for Attribute {
 }
 
 impl Pattern {
-    fn new(text: Box<[u8]>) -> Self {
-        let regex = std::str::from_utf8(&text)
-            .ok()
-            .and_then(|text| go_regex::compile(text).ok());
-        Self { text, regex }
-    }
-}
-
-/// A value of a context as an operand.
-fn operand(value: ValueRef<'_>) -> Result<Operand<'_>, Mismatch> {
-    match value {
-        ValueRef::String(value) => Ok(Operand::String(value.as_bytes())),
-        ValueRef::Number(value) if value.is_finite() => Ok(Operand::Number(value)),
-        ValueRef::Bool(value) => Ok(Operand::Bool(value)),
-        ValueRef::List(items) => list_operand(items),
-        ValueRef::Null => Err(Mismatch::AttributeNull),
-        ValueRef::Number(_) | ValueRef::Map(_) => Err(Mismatch::NotComparable),
-    }
-}
-
-fn list_operand(items: &[Value]) -> Result<Operand<'_>, Mismatch> {
-    let is_string = |item: &Value| matches!(item, Value::String(_));
-    let is_number = |item: &Value| matches!(item, Value::Number(value) if value.is_finite());
-    match items.first() {
-        Some(Value::String(_)) if items.iter().all(is_string) => Ok(Operand::ContextStrings(items)),
-        Some(Value::Number(_)) if items.iter().all(is_number) => Ok(Operand::ContextNumbers(items)),
-        _ => Err(Mismatch::NotComparable),
-    }
-}
-
-fn literal_operand(literal: &Literal) -> Operand<'_> {
-    match literal {
-        Literal::String(text) => Operand::String(text),
-        Literal::Number(number) => Operand::Number(*number),
-        Literal::Bool(value) => Operand::Bool(*value),
-        Literal::Strings(strings) => Operand::Strings(strings),
-        Literal::Numbers(numbers) => Operand::Numbers(numbers),
-    }
-}
-
-fn boolean(operand: Operand<'_>) -> Result<bool, Mismatch> {
-    match operand {
-        Operand::Bool(value) => Ok(value),
-        _ => Err(Mismatch::NotBoolean),
-    }
-}
-
-/// Applies any operator but AND and OR, which need not look at their right.
-fn apply(operator: Operator, left: Operand<'_>, right: Operand<'_>) -> Result<bool, Mismatch> {
-    match operator {
-        Operator::Equal => equal(left, right),
-        Operator::NotEqual => equal(left, right).map(|equal| !equal),
-        Operator::Less => compare(left, right, |a, b| a < b),
-        Operator::LessOrEqual => compare(left, right, |a, b| a < b || nearly_equal(a, b)),
-        Operator::Greater => compare(left, right, |a, b| a > b),
-        Operator::GreaterOrEqual => compare(left, right, |a, b| a > b || nearly_equal(a, b)),
-        Operator::Matches => is_match(left, right),
-        Operator::NotMatches => is_match(left, right).map(|matches| !matches),
-        Operator::In => is_in(left, right),
-        Operator::NotIn => is_in(left, right).map(|found| !found),
-        Operator::Contains => is_in(right, left),
-        Operator::NotContains => is_in(right, left).map(|found| !found),
-        Operator::Xor => Ok(boolean(left)? != boolean(right)?),
-        Operator::Nand => Ok(!(boolean(left)? & boolean(right)?)),
-        Operator::And => Ok(boolean(left)? & boolean(right)?),
-        Operator::Or => Ok(boolean(left)? | boolean(right)?),
-    }
-}
-
-fn equal(left: Operand<'_>, right: Operand<'_>) -> Result<bool, Mismatch> {
-    match (left, right) {
-        (Operand::String(left), Operand::String(right)) => Ok(left == right),
-        (Operand::Number(left), Operand::Number(right)) => Ok(nearly_equal(left, right)),
-        (Operand::Bool(left), Operand::Bool(right)) => Ok(left == right),
-        _ => Err(Mismatch::DifferentTypes),
-    }
-}
-
-fn compare(
-    left: Operand<'_>,
-    right: Operand<'_>,
-    holds: fn(f64, f64) -> bool,
-) -> Result<bool, Mismatch> {
-    match (left, right) {
-        (Operand::Number(left), Operand::Number(right)) => Ok(holds(left, right)),
-        _ => Err(Mismatch::DifferentTypes),
-    }
-}
-
-/// Flagr's equality of numbers: near in both absolute and relative terms
-/// (conditions v0.2.6, `float.go`).
-pub(crate) fn nearly_equal(left: f64, right: f64) -> bool {
-    const EPSILON: f64 = 1e-6;
-    /// The smallest 32-bit float above 0, as a 64-bit one.
-    const SMALLEST: f64 = 1.401_298_464_324_817e-45;
-    if left == right {
-        return true;
-    }
-    let difference = (left - right).abs();
-    if difference > EPSILON {
-        return false;
-    }
-    if left == 0.0 || right == 0.0 {
-        return difference < EPSILON * SMALLEST;
-    }
-    difference / left.abs().max(right.abs()) < EPSILON
-}
-
-fn is_match(left: Operand<'_>, right: Operand<'_>) -> Result<bool, Mismatch> {
-    let Operand::String(text) = left else {
-        return Err(Mismatch::DifferentTypes);
-    };
-    match right {
-        Operand::Pattern(pattern) => {
-            let regex = pattern.regex.as_ref().ok_or(Mismatch::InvalidPattern)?;
-            Ok(matches_bytes(regex, text))
-        }
-        // A pattern out of the context: compiled each time, never kept.
-        Operand::String(pattern) => {
-            let regex = std::str::from_utf8(pattern)
-                .ok()
-                .and_then(|pattern| go_regex::compile(pattern).ok())
-                .ok_or(Mismatch::InvalidPattern)?;
-            Ok(matches_bytes(&regex, text))
-        }
-        _ => Err(Mismatch::DifferentTypes),
-    }
-}
-
-/// Go reads each byte that is no UTF-8 as U+FFFD; only a literal can have one.
-fn matches_bytes(regex: &Regex, text: &[u8]) -> bool {
-    match std::str::from_utf8(text) {
-        Ok(text) => regex.is_match(text),
-        Err(_) => {
-            let text: String = text
-                .utf8_chunks()
-                .flat_map(|chunk| {
-                    let broken = chunk.invalid().iter();
-                    chunk
-                        .valid()
-                        .chars()
-                        .chain(broken.map(|_| char::REPLACEMENT_CHARACTER))
-                })
-                .collect();
-            regex.is_match(&text)
-        }
-    }
-}
-
-fn is_in(item: Operand<'_>, list: Operand<'_>) -> Result<bool, Mismatch> {
-    match (item, list) {
-        (Operand::String(item), Operand::Strings(strings)) => {
-            Ok(std::str::from_utf8(item).is_ok_and(|item| strings.contains(item)))
-        }
-        (Operand::String(item), Operand::ContextStrings(items)) => Ok(items
-            .iter()
-            .any(|other| matches!(other, Value::String(other) if other.as_bytes() == item))),
-        (Operand::Number(item), Operand::Numbers(numbers)) => {
-            Ok(numbers.iter().any(|number| nearly_equal(item, *number)))
-        }
-        (Operand::Number(item), Operand::ContextNumbers(items)) => Ok(items
-            .iter()
-            .any(|other| matches!(other, Value::Number(other) if nearly_equal(item, *other)))),
-        _ => Err(Mismatch::DifferentTypes),
+    /// # Errors
+    ///
+    /// A pattern that Go would run, but that is beyond our limits.
+    fn new(text: Box<[u8]>) -> Result<Self, String> {
+        let regex = match std::str::from_utf8(&text).map(go_regex::compile) {
+            Ok(Ok(regex)) => Some(regex),
+            Ok(Err(error)) if error.is_beyond_limits() => return Err(error.to_string()),
+            _ => None,
+        };
+        Ok(Self { text, regex })
     }
 }

@@ -7,8 +7,9 @@
 //! not below a negation or an OR. There the rendering makes the error explicit.
 
 use super::cel_text::{is_identifier, number_literal, string_literal};
-use super::expression::{Attribute, Chain, Expression, Pattern, Step, Test, nearly_equal};
+use super::expression::{Attribute, Chain, Expression, Pattern, Step, Test};
 use super::literal::Literal;
+use super::operand::nearly_equal;
 use super::operator::Operator;
 
 /// An expression that always fails, for what is an error in Flagr.
@@ -165,12 +166,17 @@ fn test_condition(test: &Test, strict: Strict) -> Result<String, NotExpressible>
         _ => return Err("an operator between attributes"),
     };
     let is = |kind: &str| format!("type({value}) == {kind}");
+    let mut not_equal = None;
+    let mut equal = |right: &str| {
+        not_equal = Some(format!("{value} != {right}"));
+        format!("{value} == {right}")
+    };
     let (guard, positive) = match (test.operator, literal) {
         (Operator::Equal | Operator::NotEqual, Literal::String(bytes)) => {
-            (is("string"), format!("{value} == {}", utf8(bytes)?))
+            (is("string"), equal(&utf8(bytes)?))
         }
         (Operator::Equal | Operator::NotEqual, Literal::Bool(literal)) => {
-            (is("bool"), format!("{value} == {literal}"))
+            (is("bool"), equal(&literal.to_string()))
         }
         (Operator::Equal | Operator::NotEqual, Literal::Number(number)) => {
             (is("double"), near(&value, *number)?)
@@ -211,16 +217,23 @@ fn test_condition(test: &Test, strict: Strict) -> Result<String, NotExpressible>
         // Types that the operator does not take.
         _ => return Ok(failure(strict)),
     };
+    let negative = not_equal.unwrap_or_else(|| format!("!({positive})"));
     let negated = matches!(
         test.operator,
         Operator::NotEqual | Operator::NotIn | Operator::NotContains
     );
+    let is_order = matches!(
+        test.operator,
+        Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual
+    );
     let is_list = matches!(test.operator, Operator::Contains | Operator::NotContains);
-    Ok(match (negated, strict) {
-        (true, strict) => guarded(&guard, &format!("!({positive})"), strict),
-        // A value of another type makes these false by themselves, or fail.
-        (false, Strict::No) if !is_list => positive,
-        (false, strict) => guarded(&guard, &positive, strict),
+    Ok(match strict {
+        _ if negated => guarded(&guard, &negative, strict),
+        // CEL orders no values of different types.
+        _ if is_order => positive,
+        // Nor does it find them equal.
+        Strict::No if !is_list => positive,
+        _ => guarded(&guard, &positive, strict),
     })
 }
 

@@ -12,6 +12,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::go_regex;
+
 /// What kind of token was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -240,8 +242,8 @@ fn is_ident_part(c: char) -> bool {
 }
 
 // `char::is_alphabetic` is another set (it has marks and letter numbers).
-static LETTER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\pL").ok());
-static DIGIT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\p{Nd}").ok());
+static LETTER: LazyLock<Option<Regex>> = LazyLock::new(|| go_regex::compile(r"^\pL").ok());
+static DIGIT: LazyLock<Option<Regex>> = LazyLock::new(|| go_regex::compile(r"^\p{Nd}").ok());
 
 fn is_in(class: &Option<Regex>, c: char) -> bool {
     class

@@ -152,7 +152,10 @@ impl Source for FlagrSource {
             return Err(self.refused(status));
         }
         let body = self.body(response).await?;
-        FlagSet::from_export(&body).map_err(|error| {
+        let set = tokio::task::spawn_blocking(move || FlagSet::from_export(&body))
+            .await
+            .map_err(SourceError::other)?;
+        set.map_err(|error| {
             let message = format!("the answer of Flagr at {} is no set of flags", self.host());
             SourceError::new(SourceErrorKind::Document, message).because(error)
         })

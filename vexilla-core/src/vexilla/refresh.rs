@@ -40,8 +40,8 @@ impl Fetcher {
     pub(super) async fn fetch(&self) -> Result<bool, SourceError> {
         let _fetching = self.fetching.lock().await;
         let before = self.store.pin();
-        let set = match self.source.fetch().await {
-            Ok(set) => set,
+        let snapshot = match self.next_after(before.snapshot()).await {
+            Ok(snapshot) => snapshot,
             Err(error) => {
                 tracing::warn!(
                     source = self.source.name(),
@@ -53,7 +53,6 @@ impl Fetcher {
                 return Err(error);
             }
         };
-        let snapshot = Snapshot::build(set, &self.filter, Some(before.snapshot()));
         let changed = !snapshot.same_flags(before.snapshot());
         if changed {
             self.report(before.snapshot(), &snapshot);
@@ -65,6 +64,16 @@ impl Fetcher {
             });
         }
         Ok(changed)
+    }
+
+    async fn next_after(&self, before: &Arc<Snapshot>) -> Result<Snapshot, SourceError> {
+        let set = self.source.fetch().await?;
+        let (filter, before) = (self.filter.clone(), Arc::clone(before));
+        // Away from the runtime's own threads: many flags, or costly patterns,
+        // may take a while.
+        tokio::task::spawn_blocking(move || Snapshot::build(set, &filter, Some(&before)))
+            .await
+            .map_err(SourceError::other)
     }
 
     fn report(&self, before: &Snapshot, now: &Snapshot) {

@@ -9,11 +9,9 @@ use regex_syntax::hir::ClassUnicode;
 
 use super::class::{self, ClassReader};
 use super::error::{Fault, GoRegexError};
-use super::piece::{Bounds, Piece, Quantifier};
+use super::piece::Piece;
+use super::repeat::{self, Bounds, Quantifier};
 use super::{TEXT_LIMIT, escape, unicode};
-
-/// Greatest count in `{n,m}`.
-const MAX_COUNT: u32 = 1000;
 
 /// Greatest sum, in bytes, of the lengths of all groups: the `regex` crate may go through the text
 /// of a group again for each group around it.
@@ -173,7 +171,7 @@ impl<'p> Parser<'p> {
                 self.advance(c);
                 self.repeat(Bounds::simple(c), before, after_repeat)?;
             }
-            '{' => match braces(self.rest)? {
+            '{' => match repeat::braces(self.rest)? {
                 Some((bounds, rest)) => {
                     let before = std::mem::replace(&mut self.rest, rest);
                     self.repeat(bounds, before, after_repeat)?;
@@ -402,57 +400,7 @@ impl<'p> Parser<'p> {
     }
 }
 
-impl Quantifier {
-    fn symbol(self) -> char {
-        match self {
-            Self::Plus => '+',
-            Self::Quest => '?',
-            _ => '*',
-        }
-    }
-}
-
 /// Go allows digits in front and the same name twice.
 fn is_capture_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric())
-}
-
-/// Reads `{n}`, `{n,}` or `{n,m}` at the beginning of `s`; anything else is no repetition.
-///
-/// # Errors
-///
-/// Counts that are too large or the wrong way round.
-fn braces(s: &str) -> Result<Option<(Bounds, &str)>, GoRegexError> {
-    let Some((min, max, rest)) = counts(s) else {
-        return Ok(None);
-    };
-    let too_many = min > MAX_COUNT || max.is_some_and(|max| max > MAX_COUNT || min > max);
-    if too_many {
-        return Err(GoRegexError::new(Fault::RepeatSize, s));
-    }
-    let braces = true;
-    Ok(Some((Bounds { min, max, braces }, rest)))
-}
-
-fn counts(s: &str) -> Option<(u32, Option<u32>, &str)> {
-    let (min, rest) = count(s.strip_prefix('{')?)?;
-    if let Some(rest) = rest.strip_prefix('}') {
-        return Some((min, Some(min), rest));
-    }
-    let rest = rest.strip_prefix(',')?;
-    if let Some(rest) = rest.strip_prefix('}') {
-        return Some((min, None, rest));
-    }
-    let (max, rest) = count(rest)?;
-    Some((min, Some(max), rest.strip_prefix('}')?))
-}
-
-/// Reads decimal digits without leading zeros; more than a `u32` holds is the greatest `u32`.
-fn count(s: &str) -> Option<(u32, &str)> {
-    let rest = s.trim_start_matches(|c: char| c.is_ascii_digit());
-    let digits = s.strip_suffix(rest)?;
-    if digits.is_empty() || digits.len() > 1 && digits.starts_with('0') {
-        return None;
-    }
-    Some((digits.parse().unwrap_or(u32::MAX), rest))
 }

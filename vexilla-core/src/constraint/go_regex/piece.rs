@@ -5,6 +5,7 @@
 //! The merging of neighbours here mirrors the merging that decides how high Go's tree is.
 
 use super::error::{Fault, GoRegexError};
+use super::repeat::{Bounds, Quantifier};
 
 /// Greatest height of a syntax tree (`maxHeight` in Go's `regexp/syntax`).
 const MAX_HEIGHT: u32 = 1000;
@@ -39,27 +40,6 @@ enum Shape {
     Concat,
     Alternate,
     Other,
-}
-
-/// A repetition operator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Quantifier {
-    None,
-    Star,
-    Plus,
-    Quest,
-    /// `{0}`: never there, whatever is repeated.
-    Never,
-    Counted,
-}
-
-/// How often a repetition wants its operand; `max` is `None` for "or more".
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Bounds {
-    pub(super) min: u32,
-    pub(super) max: Option<u32>,
-    /// Written with braces: then Go counts it towards the limit on repeats.
-    pub(super) braces: bool,
 }
 
 impl Piece {
@@ -197,7 +177,7 @@ impl Piece {
             Some(0) => 1,
             _ => self.repeats.saturating_mul(copies.max(1)),
         };
-        if braces && (min >= 2 || copies >= 2) && repeats > MAX_REPEATS {
+        if repeats > MAX_REPEATS {
             return Err(GoRegexError::new(Fault::RepeatSize, near));
         }
         Self {
@@ -217,29 +197,6 @@ impl Piece {
             Err(GoRegexError::new(Fault::TooLarge, ""))
         } else {
             Ok(self)
-        }
-    }
-}
-
-impl Bounds {
-    /// `*`, `+` and `?`.
-    pub(super) fn simple(operator: char) -> Self {
-        Self {
-            min: u32::from(operator == '+'),
-            max: (operator == '?').then_some(1),
-            braces: false,
-        }
-    }
-
-    /// The operator in its shortest form.
-    pub(super) fn quantifier(self) -> Quantifier {
-        match (self.min, self.max) {
-            (0, None) => Quantifier::Star,
-            (1, None) => Quantifier::Plus,
-            (0, Some(1)) => Quantifier::Quest,
-            (1, Some(1)) => Quantifier::None,
-            (_, Some(0)) => Quantifier::Never,
-            _ => Quantifier::Counted,
         }
     }
 }
