@@ -58,10 +58,7 @@ mod sealed {
 
 impl HasFlags for HttpRequest {
     fn flags(&self) -> Option<Flags> {
-        flags(
-            || self.extensions(),
-            || ActixRequest::of_request(self),
-        )
+        flags(|| self.extensions(), || ActixRequest::of_request(self))
     }
 }
 

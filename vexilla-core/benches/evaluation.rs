@@ -64,8 +64,12 @@ fn evaluation(c: &mut Criterion) {
         });
     });
     c.bench_function("S1 by key", |b| b.iter(|| one().bool(black_box("s1"))));
-    c.bench_function("disabled flag", |b| b.iter(|| one().bool(black_box("disabled"))));
-    c.bench_function("unknown flag", |b| b.iter(|| one().bool(black_box("unknown"))));
+    c.bench_function("disabled flag", |b| {
+        b.iter(|| one().bool(black_box("disabled")));
+    });
+    c.bench_function("unknown flag", |b| {
+        b.iter(|| one().bool(black_box("unknown")));
+    });
     c.bench_function("S1, borrowed context", |b| {
         b.iter(|| {
             let attributes = [
@@ -90,9 +94,16 @@ fn evaluation(c: &mut Criterion) {
             Flags::new(Arc::clone(&snapshot), context).bool(black_box("s1"))
         });
     });
-    c.bench_function("explanation of S1", |b| b.iter(|| one().explain(black_box("s1"))));
+    c.bench_function("explanation of S1", |b| {
+        b.iter(|| one().explain(black_box("s1")));
+    });
     c.bench_function("all 200 flags", |b| {
-        b.iter(|| one().all().filter(|(_, e)| e.variant_id().is_some()).count());
+        b.iter(|| {
+            one()
+                .all()
+                .filter(|(_, e)| e.variant_id().is_some())
+                .count()
+        });
     });
 }
 

@@ -105,8 +105,7 @@ impl Rollout {
             .distributions
             .iter()
             .map(|distribution| {
-                end =
-                    end.saturating_add(distribution.percent.saturating_mul(BUCKETS_PER_PERCENT));
+                end = end.saturating_add(distribution.percent.saturating_mul(BUCKETS_PER_PERCENT));
                 Share {
                     end,
                     variant_id: distribution.variant_id,
@@ -272,7 +271,13 @@ mod tests {
     fn a_cpf_has_eleven_digits() {
         assert_eq!(cpf("12345678909"), Some(67));
         assert_eq!(cpf("000.000.000-00"), Some(0));
-        for wrong in ["", "1234567890", "123456789012", "1234567890x", "١٢٣٤٥٦٧٨٩٠٩"] {
+        for wrong in [
+            "",
+            "1234567890",
+            "123456789012",
+            "1234567890x",
+            "١٢٣٤٥٦٧٨٩٠٩",
+        ] {
             assert_eq!(cpf(wrong), None, "{wrong}");
         }
     }

@@ -88,7 +88,7 @@ pub struct Node {
     pub seen: Option<Value>,
     /// The parts that it is made of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub parts: Vec<Node>,
+    pub parts: Vec<Self>,
 }
 
 /// What a part of the constraints came to.
@@ -149,8 +149,8 @@ impl Explanation {
     pub(crate) fn new(flags: &Flags, key: &str) -> Self {
         let context = flags.context();
         // What is explained must be one and the same evaluation.
-        let made_up = context.entity_id().is_empty()
-            && flags.served().empty_entity != EmptyEntity::NoRollout;
+        let made_up =
+            context.entity_id().is_empty() && flags.served().empty_entity != EmptyEntity::NoRollout;
         let flags = if made_up {
             let mut context = context.clone();
             context.set_entity_id(&random_entity());
@@ -162,9 +162,7 @@ impl Explanation {
         let overridden = flags.served().overrides.get(key).is_some();
         let flag = flags.snapshot().get(key);
         let segments = match flag {
-            Some(flag)
-                if !overridden && flag.problem().is_none() && flag.definition().enabled =>
-            {
+            Some(flag) if !overridden && flag.problem().is_none() && flag.definition().enabled => {
                 segments(flag, flags.context())
             }
             _ => Vec::new(),
@@ -200,7 +198,8 @@ fn segments(flag: &CompiledFlag, context: &crate::Context) -> Vec<SegmentExplana
                 Some(seen) => (
                     outcome(&seen.outcome.map(Operand::Bool)),
                     seen.constraints,
-                    seen.matched.then(|| rollout(flag.definition(), segment, entity)),
+                    seen.matched
+                        .then(|| rollout(flag.definition(), segment, entity)),
                 ),
                 None => {
                     let condition = segment.condition.as_ref();
@@ -218,7 +217,7 @@ fn segments(flag: &CompiledFlag, context: &crate::Context) -> Vec<SegmentExplana
                 cel: cel.clone().and_then(Result::ok),
                 not_in_cel: cel.and_then(Result::err).map(str::to_owned),
                 ignored_text: condition
-                    .map(|condition| condition.ignored.iter().map(|text| text.to_string()))
+                    .map(|condition| condition.ignored.iter().map(ToString::to_string))
                     .into_iter()
                     .flatten()
                     .collect(),
@@ -241,7 +240,9 @@ fn rollout(flag: &Flag, segment: &CompiledSegment, entity: EntityId<'_>) -> Roll
                 .map(|variant| variant.key.clone()),
             from: range.start,
             to: range.end,
-            here: landing.as_ref().is_some_and(|landing| landing.share == index),
+            here: landing
+                .as_ref()
+                .is_some_and(|landing| landing.share == index),
         }
     });
     RolloutExplanation {
@@ -260,6 +261,8 @@ struct Watcher {
     open: Vec<Node>,
     /// The outermost part, once it was left.
     done: Option<Node>,
+    /// Why the part that is left next has no answer.
+    reason: Option<String>,
 }
 
 struct SeenSegment {
@@ -279,11 +282,18 @@ impl Observer for Watcher {
         }
     }
 
+    fn because(&mut self, reason: &dyn fmt::Display) {
+        self.reason = Some(reason.to_string());
+    }
+
     fn leave(&mut self, result: Result<Operand<'_>, Mismatch>) {
         let Some(mut node) = self.open.pop() else {
             return;
         };
-        node.outcome = outcome(&result);
+        node.outcome = match self.reason.take() {
+            Some(reason) => Outcome::Error(reason),
+            None => outcome(&result),
+        };
         match self.open.last_mut() {
             // Parts are entered in the order in which they stand.
             Some(whole) => {
@@ -358,7 +368,10 @@ impl fmt::Display for Explanation {
                 writeln!(f, "    not to be written in CEL: {what}")?;
             }
             for text in &segment.ignored_text {
-                writeln!(f, "    without effect, since Flagr's parser reads over it: {text}")?;
+                writeln!(
+                    f,
+                    "    without effect, since Flagr's parser reads over it: {text}"
+                )?;
             }
             if let Some(rollout) = &segment.rollout {
                 rollout.fmt(f)?;
@@ -376,7 +389,9 @@ impl Node {
             write!(f, ", seen {seen}")?;
         }
         writeln!(f)?;
-        self.parts.iter().try_for_each(|part| part.write(f, depth + 1))
+        self.parts
+            .iter()
+            .try_for_each(|part| part.write(f, depth + 1))
     }
 }
 

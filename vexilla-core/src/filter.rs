@@ -221,9 +221,6 @@ mod tests {
         let mut report = FilterReport::default();
         report.add(&flag());
         assert_eq!(report.flags, 1);
-        assert_eq!(
-            report.bytes,
-            serde_json::to_string(&flag()).unwrap().len()
-        );
+        assert_eq!(report.bytes, serde_json::to_string(&flag()).unwrap().len());
     }
 }

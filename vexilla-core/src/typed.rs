@@ -22,7 +22,7 @@ pub trait TypedFlag {
     fn key(&self) -> &str;
 
     /// The flag's value, else the default of the definition.
-    fn read(&self, flags: &Flags) -> Self::Value;
+    fn read(self, flags: &Flags) -> Self::Value;
 }
 
 macro_rules! typed_flags {
@@ -62,7 +62,7 @@ macro_rules! typed_flags {
                 self.key
             }
 
-            fn read(&self, flags: &Flags) -> $value {
+            fn read(self, flags: &Flags) -> $value {
                 flags.$getter(self.key, self.default).into()
             }
         }

@@ -67,7 +67,6 @@ impl Vexilla {
 
     /// Flags of a source, kept fresh.
     #[cfg(feature = "refresh")]
-    #[must_use]
     pub fn builder(source: impl crate::source::Source) -> VexillaBuilder {
         VexillaBuilder::new(source)
     }
@@ -124,7 +123,8 @@ impl Vexilla {
     /// Sets what happens when a context names no entity.
     #[must_use]
     pub fn with_empty_entity(self, empty_entity: EmptyEntity) -> Self {
-        self.store.update(|served| served.empty_entity = empty_entity);
+        self.store
+            .update(|served| served.empty_entity = empty_entity);
         self
     }
 

@@ -100,9 +100,13 @@ async fn vexilla() -> Result<Vexilla, Box<dyn Error>> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
     let port = match std::env::var("PORT") {
-        Ok(port) => port.parse().map_err(|_| format!("PORT {port:?} is no port"))?,
+        Ok(port) => port
+            .parse()
+            .map_err(|_| format!("PORT {port:?} is no port"))?,
         Err(_) => 3000,
     };
     let vexilla = vexilla().await?;
@@ -137,9 +141,15 @@ async fn print_hints(
     snapshot: &Snapshot,
     address: SocketAddr,
 ) -> Result<(), Box<dyn Error>> {
-    println!("serving {} flags on http://{address}, all on its first page", snapshot.len());
+    println!(
+        "serving {} flags on http://{address}, all on its first page",
+        snapshot.len()
+    );
     for problem in snapshot.problems() {
-        println!("flag {:?} has a problem: {}", problem.flag_key, problem.message);
+        println!(
+            "flag {:?} has a problem: {}",
+            problem.flag_key, problem.message
+        );
     }
     println!("try:");
     let mut hints = vec![
@@ -167,5 +177,6 @@ async fn print_hints(
         println!("\n$ {command} http://{address}{path}");
         println!("{}", String::from_utf8_lossy(&answer).trim_end());
     }
+    println!("\nctrl-c stops it");
     Ok(())
 }

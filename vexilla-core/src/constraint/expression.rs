@@ -26,9 +26,9 @@ pub(crate) enum Expression {
     /// `{attribute} operator literal`, what nearly every constraint is.
     Test(Box<Test>),
     /// Operands joined by AND alone.
-    All(Box<[Expression]>),
+    All(Box<[Self]>),
     /// Operands joined by OR alone.
-    Any(Box<[Expression]>),
+    Any(Box<[Self]>),
     /// Operands joined by any operators, applied from left to right.
     Chain(Box<Chain>),
     /// An expression in CEL.
@@ -88,6 +88,12 @@ pub(crate) trait Observer {
         let _ = value;
     }
 
+    /// Why the expression that was entered last has no answer, where there is
+    /// more to say than a [`Mismatch`] does.
+    fn because(&mut self, reason: &dyn fmt::Display) {
+        let _ = reason;
+    }
+
     /// What the expression that was entered last and not left was.
     fn leave(&mut self, outcome: Result<Operand<'_>, Mismatch>) {
         let _ = outcome;
@@ -137,7 +143,10 @@ impl Expression {
                     context.attributes(),
                 )
                 .map(Operand::Bool)
-                .map_err(|_| Mismatch::NotDecided),
+                .map_err(|reason| {
+                    observer.because(&reason);
+                    Mismatch::NotDecided
+                }),
         };
         observer.leave(outcome);
         outcome
@@ -227,16 +236,24 @@ impl Chain {
         }
         let only = |wanted| rest.iter().all(|(operator, _)| *operator == wanted);
         if only(Operator::And) {
-            return Ok(Expression::All(flattened(first, rest, |inner| match inner {
-                Expression::All(operands) => Ok(operands),
-                other => Err(other),
-            })));
+            return Ok(Expression::All(flattened(
+                first,
+                rest,
+                |inner| match inner {
+                    Expression::All(operands) => Ok(operands),
+                    other => Err(other),
+                },
+            )));
         }
         if only(Operator::Or) {
-            return Ok(Expression::Any(flattened(first, rest, |inner| match inner {
-                Expression::Any(operands) => Ok(operands),
-                other => Err(other),
-            })));
+            return Ok(Expression::Any(flattened(
+                first,
+                rest,
+                |inner| match inner {
+                    Expression::Any(operands) => Ok(operands),
+                    other => Err(other),
+                },
+            )));
         }
         let is_test = matches!(
             (&first, rest.as_slice()),
@@ -353,7 +370,11 @@ impl Step {
             (Self::Key(key), ValueRef::Map(members)) => members.get(&**key),
             (Self::Index(index), ValueRef::List(items)) => {
                 let length = i64::try_from(items.len()).ok()?;
-                let index = if *index < 0 { length.checked_add(*index)? } else { *index };
+                let index = if *index < 0 {
+                    length.checked_add(*index)?
+                } else {
+                    *index
+                };
                 items.get(usize::try_from(index).ok()?)
             }
             _ => None,

@@ -342,7 +342,9 @@ fn json_escape<'t>(rest: &'t str, out: &mut String) -> Option<&'t str> {
                 out.push(c);
                 return Some(behind);
             }
-            let low = behind.strip_prefix("\\u").and_then(|low| digits(low, 4, 16));
+            let low = behind
+                .strip_prefix("\\u")
+                .and_then(|low| digits(low, 4, 16));
             let pair = low.and_then(|low| surrogate_pair(unit, low));
             out.push(pair.unwrap_or(char::REPLACEMENT_CHARACTER));
             return if pair.is_some() {
@@ -444,8 +446,20 @@ mod tests {
             assert_eq!(number(text), Ok(Literal::Number(value)), "{text}");
         }
         for text in [
-            "0x10", "0b11", "0o17", "--1", "1__0", "1_", "1e309", "0x1p1024", "0xp1", "1e", "1p3",
-            "1_.5", "0x1p", "0x1.fffffffffffff8p1023",
+            "0x10",
+            "0b11",
+            "0o17",
+            "--1",
+            "1__0",
+            "1_",
+            "1e309",
+            "0x1p1024",
+            "0xp1",
+            "1e",
+            "1p3",
+            "1_.5",
+            "0x1p",
+            "0x1.fffffffffffff8p1023",
         ] {
             assert!(number(text).is_err(), "{text}");
         }
@@ -464,8 +478,24 @@ mod tests {
         assert_eq!(list("12,3"), Ok(Literal::Numbers([12.0, 3.0].into())));
         assert_eq!(list("1e2,-0.5"), Ok(Literal::Numbers([100.0, -0.5].into())));
         for text in [
-            "", "true", "1,\"a\"", "\"a\",1", "01", ".5", "1_0", "1,", ",1", "[1]", "1e309", "1.",
-            "-", r#""\x41""#, "\"a", "\"\n\"", "1e", "\"a\"\"b\"",
+            "",
+            "true",
+            "1,\"a\"",
+            "\"a\",1",
+            "01",
+            ".5",
+            "1_0",
+            "1,",
+            ",1",
+            "[1]",
+            "1e309",
+            "1.",
+            "-",
+            r#""\x41""#,
+            "\"a",
+            "\"\n\"",
+            "1e",
+            "\"a\"\"b\"",
         ] {
             assert!(list(text).is_err(), "{text}");
         }

@@ -98,7 +98,11 @@ pub(super) fn boolean(operand: Operand<'_>) -> Result<bool, Mismatch> {
 }
 
 /// Applies any operator but AND and OR, which need not look at their right.
-pub(super) fn apply(operator: Operator, left: Operand<'_>, right: Operand<'_>) -> Result<bool, Mismatch> {
+pub(super) fn apply(
+    operator: Operator,
+    left: Operand<'_>,
+    right: Operand<'_>,
+) -> Result<bool, Mismatch> {
     match operator {
         Operator::Equal => equal(left, right),
         Operator::NotEqual => equal(left, right).map(|equal| !equal),

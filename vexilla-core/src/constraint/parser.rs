@@ -76,6 +76,20 @@ enum Symbol<'t> {
     Illegal(&'t str),
 }
 
+/// An operand of the root of an expression.
+struct RootOperand {
+    operator: Operator,
+    operand: Expression,
+    /// What gathered behind it.
+    tail: Vec<(Operator, Expression)>,
+}
+
+impl RootOperand {
+    fn joined(self) -> (Operator, Expression) {
+        (self.operator, chain(self.operand, self.tail))
+    }
+}
+
 struct Parser<'t> {
     scanner: Scanner<'t>,
     /// The last token, when it has been put back.
@@ -105,8 +119,7 @@ impl<'t> Parser<'t> {
             ));
         }
         let first = self.operand(depth)?;
-        // The operands of the root, each with what gathered behind it.
-        let mut root: Vec<(Operator, Expression, Vec<(Operator, Expression)>)> = Vec::new();
+        let mut root: Vec<RootOperand> = Vec::new();
         loop {
             let (symbol, start) = self.symbol();
             let operator = match symbol {
@@ -117,20 +130,20 @@ impl<'t> Parser<'t> {
                     if start < self.last.start {
                         self.ignored.push(start..self.last.start);
                     }
-                    return Ok(chain(
-                        first,
-                        root.into_iter()
-                            .map(|(operator, operand, tail)| (operator, chain(operand, tail)))
-                            .collect(),
-                    ));
+                    let rest = root.into_iter().map(RootOperand::joined).collect();
+                    return Ok(chain(first, rest));
                 }
             };
             let operand = self.operand(depth)?;
             match root.last_mut() {
-                Some((last, _, tail)) if last.precedence() <= operator.precedence() => {
-                    tail.push((operator, operand));
+                Some(last) if last.operator.precedence() <= operator.precedence() => {
+                    last.tail.push((operator, operand));
                 }
-                _ => root.push((operator, operand, Vec::new())),
+                _ => root.push(RootOperand {
+                    operator,
+                    operand,
+                    tail: Vec::new(),
+                }),
             }
         }
     }

@@ -26,7 +26,12 @@ pub(crate) fn text(expression: &Expression) -> String {
         Expression::Literal(literal) => literal.to_string(),
         Expression::Pattern(pattern) => format!("/{}/", String::from_utf8_lossy(&pattern.text)),
         Expression::Test(test) => {
-            format!("{{{}}} {} {}", test.attribute, test.operator, text(&test.operand))
+            format!(
+                "{{{}}} {} {}",
+                test.attribute,
+                test.operator,
+                text(&test.operand)
+            )
         }
         Expression::All(operands) => joined(operands, " AND "),
         Expression::Any(operands) => joined(operands, " OR "),
@@ -43,7 +48,11 @@ pub(crate) fn text(expression: &Expression) -> String {
 }
 
 fn joined(operands: &[Expression], separator: &str) -> String {
-    operands.iter().map(part).collect::<Vec<_>>().join(separator)
+    operands
+        .iter()
+        .map(part)
+        .collect::<Vec<_>>()
+        .join(separator)
 }
 
 fn part(expression: &Expression) -> String {
@@ -114,7 +123,9 @@ fn all(operands: &[Expression], strict: Strict) -> Result<String, NotExpressible
         return Ok(operands.join(" && "));
     }
     // CEL's && forgives an error beside a false side; Flagr's AND does not.
-    Ok(folded(operands, |first, rest| format!("({first} ? {rest} : false)")))
+    Ok(folded(operands, |first, rest| {
+        format!("({first} ? {rest} : false)")
+    }))
 }
 
 fn any(operands: &[Expression]) -> Result<String, NotExpressible> {
@@ -123,7 +134,9 @@ fn any(operands: &[Expression]) -> Result<String, NotExpressible> {
         .iter()
         .map(|operand| condition(operand, Strict::Yes))
         .collect::<Result<_, _>>()?;
-    Ok(folded(operands, |first, rest| format!("({first} ? true : {rest})")))
+    Ok(folded(operands, |first, rest| {
+        format!("({first} ? true : {rest})")
+    }))
 }
 
 fn folded(operands: Vec<String>, join: fn(String, String) -> String) -> String {
@@ -181,12 +194,14 @@ fn test_condition(test: &Test, strict: Strict) -> Result<String, NotExpressible>
         (Operator::Equal | Operator::NotEqual, Literal::Number(number)) => {
             (is("double"), near(&value, *number)?)
         }
-        (Operator::Less, Literal::Number(number)) => {
-            (is("double"), format!("{value} < {}", number_literal(*number)))
-        }
-        (Operator::Greater, Literal::Number(number)) => {
-            (is("double"), format!("{value} > {}", number_literal(*number)))
-        }
+        (Operator::Less, Literal::Number(number)) => (
+            is("double"),
+            format!("{value} < {}", number_literal(*number)),
+        ),
+        (Operator::Greater, Literal::Number(number)) => (
+            is("double"),
+            format!("{value} > {}", number_literal(*number)),
+        ),
         (Operator::LessOrEqual, Literal::Number(number)) => {
             let (_, to) = near_range(*number)?;
             (is("double"), format!("{value} <= {}", number_literal(to)))
@@ -196,7 +211,11 @@ fn test_condition(test: &Test, strict: Strict) -> Result<String, NotExpressible>
             (is("double"), format!("{value} >= {}", number_literal(from)))
         }
         (Operator::In | Operator::NotIn, Literal::Strings(strings)) => {
-            let items: Vec<_> = strings.as_slice().iter().map(|item| string_literal(item)).collect();
+            let items: Vec<_> = strings
+                .as_slice()
+                .iter()
+                .map(|item| string_literal(item))
+                .collect();
             (is("string"), format!("{value} in [{}]", items.join(", ")))
         }
         (Operator::In | Operator::NotIn, Literal::Numbers(numbers)) => {
@@ -330,6 +349,15 @@ fn path(attribute: &Attribute) -> String {
 fn is_type(name: &str) -> bool {
     matches!(
         name,
-        "bool" | "bytes" | "double" | "int" | "list" | "map" | "null_type" | "string" | "type" | "uint"
+        "bool"
+            | "bytes"
+            | "double"
+            | "int"
+            | "list"
+            | "map"
+            | "null_type"
+            | "string"
+            | "type"
+            | "uint"
     )
 }

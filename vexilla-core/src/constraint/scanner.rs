@@ -322,10 +322,7 @@ mod tests {
     fn letters_are_those_of_go() {
         assert_eq!(tokens("日本é٣"), [(Kind::Ident, "日本é٣")]);
         // A combining mark is alphabetic for Rust, but no letter for Go.
-        assert_eq!(
-            tokens("\u{345}"),
-            [(Kind::Symbol('\u{345}'), "\u{345}")]
-        );
+        assert_eq!(tokens("\u{345}"), [(Kind::Symbol('\u{345}'), "\u{345}")]);
         assert_eq!(tokens("🚩"), [(Kind::Symbol('🚩'), "🚩")]);
     }
 }

@@ -26,7 +26,7 @@ pub enum Value {
     /// A string.
     String(String),
     /// A list. Constraints read lists of strings and lists of numbers.
-    List(Vec<Value>),
+    List(Vec<Self>),
     /// An object. Constraints reach into it by paths, `a.b[0]`.
     Map(Map),
 }

@@ -15,7 +15,7 @@ const MAX_LENGTH: usize = 8 << 10;
 pub struct Field {
     place: Place,
     kind: Kind,
-    otherwise: Option<Box<Field>>,
+    otherwise: Option<Box<Self>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

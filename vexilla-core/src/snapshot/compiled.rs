@@ -134,7 +134,10 @@ impl CompiledFlag {
     /// The variant of this index, and what it is worth.
     #[inline]
     pub(crate) fn variant(&self, index: usize) -> Option<(&Variant, &VariantValue)> {
-        Some((self.definition.variants.get(index)?, self.values.get(index)?))
+        Some((
+            self.definition.variants.get(index)?,
+            self.values.get(index)?,
+        ))
     }
 
     /// Walks the segments: the first whose constraints hold ends the

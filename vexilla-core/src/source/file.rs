@@ -57,7 +57,9 @@ impl FileSource {
         let most = u64::try_from(self.max_bytes)
             .unwrap_or(u64::MAX)
             .saturating_add(1);
-        file.take(most).read_to_end(&mut bytes).map_err(unreadable)?;
+        file.take(most)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
         if bytes.len() > self.max_bytes {
             return Err(SourceError::new(
                 SourceErrorKind::TooLarge,

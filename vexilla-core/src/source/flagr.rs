@@ -254,9 +254,8 @@ impl FlagrSourceBuilder {
         for (name, value) in &self.headers {
             let known = HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| wrong(format!("{name:?} is no name of a header")))?;
-            let mut value = HeaderValue::from_str(value).map_err(|_| {
-                wrong(format!("the value of header {name:?} cannot be sent"))
-            })?;
+            let mut value = HeaderValue::from_str(value)
+                .map_err(|_| wrong(format!("the value of header {name:?} cannot be sent")))?;
             value.set_sensitive(true);
             headers.append(known, value);
         }

@@ -157,7 +157,7 @@ pub(super) fn fold_char(c: char) -> ClassUnicode {
 /// Go makes a literal of such a class.
 pub(super) fn as_letter(set: &ClassUnicode) -> Option<bool> {
     let first = set.ranges().first()?.start();
-    if set.ranges().len() > 2 || set.iter().map(|range| range.len()).sum::<usize>() > 2 {
+    if set.ranges().len() > 2 || set.iter().map(ClassUnicodeRange::len).sum::<usize>() > 2 {
         return None;
     }
     if *set == single(first) {
