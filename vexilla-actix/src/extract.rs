@@ -1,14 +1,12 @@
 //! The flags of a request as an argument of a handler.
 
-use std::fmt;
 use std::future::{Ready, ready};
 use std::ops::Deref;
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest, ResponseError};
-use vexilla_core::request::MISSING_LAYER;
+use actix_web::{FromRequest, HttpRequest};
 
-use crate::flags::flags_from;
+use crate::flags::{MissingLayer, flags_from};
 
 /// The flags of a request, as an argument of a handler. Derefs to
 /// [`vexilla_core::Flags`], which has all the getters.
@@ -49,18 +47,3 @@ impl FromRequest for Flags {
         ready(flags_from(request).map(Self))
     }
 }
-
-/// No [`VexillaLayer`](crate::VexillaLayer) stands around the route: status
-/// 500, and a sentence that names the fix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MissingLayer;
-
-impl fmt::Display for MissingLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(MISSING_LAYER)
-    }
-}
-
-impl std::error::Error for MissingLayer {}
-
-impl ResponseError for MissingLayer {}

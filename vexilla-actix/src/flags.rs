@@ -1,16 +1,16 @@
 //! The flags of one request: made at the first look, then kept.
 
 use std::cell::{OnceCell, Ref};
+use std::fmt;
 use std::sync::Arc;
 
 use actix_web::dev::{Extensions, ServiceRequest};
 use actix_web::guard::GuardContext;
-use actix_web::{HttpMessage, HttpRequest};
-use vexilla_core::request::RequestView;
+use actix_web::{HttpMessage, HttpRequest, ResponseError};
+use vexilla_core::request::{MISSING_LAYER, RequestView};
 use vexilla_core::{Flags, Pinned};
 
-use crate::extract::MissingLayer;
-use crate::layer::Settings;
+use crate::settings::Settings;
 use crate::view::ActixRequest;
 
 /// What the layer leaves in the extensions of a request.
@@ -93,3 +93,18 @@ fn flags<'a>(
     let record = extensions.get::<RequestFlags>()?;
     Some(record.flags.get_or_init(|| made).clone())
 }
+
+/// No [`VexillaLayer`](crate::VexillaLayer) stands around the route: status
+/// 500, and a sentence that names the fix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MissingLayer;
+
+impl fmt::Display for MissingLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MISSING_LAYER)
+    }
+}
+
+impl std::error::Error for MissingLayer {}
+
+impl ResponseError for MissingLayer {}

@@ -10,6 +10,7 @@ use vexilla_core::Vexilla;
 use vexilla_core::request::ContextRules;
 
 use crate::flags::{RequestFlags, flags_from};
+use crate::settings::Settings;
 
 /// Gives every request its flags, as middleware: `App::new().wrap(layer)`.
 ///
@@ -30,12 +31,6 @@ use crate::flags::{RequestFlags, flags_from};
 pub struct VexillaLayer {
     vexilla: Vexilla,
     settings: Arc<Settings>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    pub(crate) rules: ContextRules,
-    eager: bool,
 }
 
 impl VexillaLayer {

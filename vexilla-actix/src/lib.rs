@@ -3,10 +3,11 @@
 mod extract;
 mod flags;
 mod layer;
+mod settings;
 mod view;
 
-pub use extract::{Flags, MissingLayer};
-pub use flags::{HasFlags, flags_from};
+pub use extract::Flags;
+pub use flags::{HasFlags, MissingLayer, flags_from};
 pub use layer::{VexillaLayer, VexillaService};
 #[doc(inline)]
 pub use vexilla_core::*;

@@ -19,6 +19,7 @@ mod literal;
 mod operand;
 mod operator;
 mod parser;
+mod pattern;
 pub(crate) mod render;
 mod scanner;
 
@@ -27,7 +28,8 @@ pub(crate) use operand::{Mismatch, Operand};
 pub(crate) use operator::Operator;
 
 use crate::flag;
-use expression::{Pattern, Test};
+use expression::Test;
+use pattern::Pattern;
 
 /// The operator of a regular expression whose pattern is taken literally.
 const MATCHES: &str = "MATCHES";

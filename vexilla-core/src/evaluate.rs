@@ -1,17 +1,16 @@
-//! What evaluating a flag gives: a variant, the reason, and what went wrong.
+//! From a snapshot and a context to an evaluation: a variant, the reason, and
+//! what went wrong.
 //!
-//! Reasons and error codes are those of OpenFeature, so that people know them;
-//! what decides is Flagr's (Flagr 1.2, `pkg/handler/eval.go`).
+//! What decides is Flagr's (Flagr 1.2, `pkg/handler/eval.go`).
 
-use std::borrow::Cow;
-use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::context::EvaluationContext;
 use crate::flag::{Attachment, Flag, Segment, Variant};
-use crate::snapshot::{CompiledFlag, EntityId, VariantValue};
+use crate::reason::{ErrorCode, FlagError, Reason};
+use crate::snapshot::{CompiledFlag, EntityId, Snapshot, VariantValue};
 
 /// What happens when the context names no entity and a rollout needs one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,117 +28,38 @@ pub enum EmptyEntity {
     RandomEach,
 }
 
-/// Why an evaluation gave what it gave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Reason {
-    /// The same variant for everybody.
-    Static,
-    /// The variant of a segment whose constraints the context fulfils, or that
-    /// stands behind one whose constraints it does not.
-    TargetingMatch,
-    /// A variant picked by the entity's bucket.
-    Split,
-    /// No variant: no segment matched, or the rollout left the entity out.
-    Default,
-    /// No variant: the flag is not enabled.
-    Disabled,
-    /// No variant, because of an error.
-    Error,
-}
-
-impl Reason {
-    /// OpenFeature's word for it, such as `TARGETING_MATCH`.
+impl Snapshot {
+    /// Evaluates the flag of this key (or decimal id) for a context, as
+    /// [`Flags::evaluate`](crate::Flags::evaluate) does.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Static => "STATIC",
-            Self::TargetingMatch => "TARGETING_MATCH",
-            Self::Split => "SPLIT",
-            Self::Default => "DEFAULT",
-            Self::Disabled => "DISABLED",
-            Self::Error => "ERROR",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// What kind of error an evaluation met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorCode {
-    /// There is no flag of this key.
-    FlagNotFound,
-    /// The flag is bad: a constraint does not parse, a percent is out of range…
-    ParseError,
-    /// The variant has no value of the type that was asked for.
-    TypeMismatch,
-    /// A rollout needs an entity and the context names none.
-    TargetingKeyMissing,
-    /// Anything else.
-    General,
-}
-
-impl ErrorCode {
-    /// OpenFeature's word for it, such as `FLAG_NOT_FOUND`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::FlagNotFound => "FLAG_NOT_FOUND",
-            Self::ParseError => "PARSE_ERROR",
-            Self::TypeMismatch => "TYPE_MISMATCH",
-            Self::TargetingKeyMissing => "TARGETING_KEY_MISSING",
-            Self::General => "GENERAL",
-        }
-    }
-}
-
-impl fmt::Display for ErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Why a flag has no value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FlagError {
-    code: ErrorCode,
-    message: Cow<'static, str>,
-}
-
-impl FlagError {
-    pub(crate) fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            message: message.into(),
+    pub fn evaluate<C: EvaluationContext>(
+        &self,
+        key: &str,
+        context: &C,
+        empty_entity: EmptyEntity,
+    ) -> Evaluation<'_> {
+        match self.get(key) {
+            Some(flag) => Evaluation::of(flag, context, empty_entity),
+            None => Evaluation::not_found(),
         }
     }
 
-    /// What kind of error it is.
+    /// Evaluates the flag that a request of Flagr's API means, see
+    /// [`Snapshot::find`].
     #[must_use]
-    pub fn code(&self) -> ErrorCode {
-        self.code
-    }
-
-    /// What went wrong, for people.
-    #[must_use]
-    pub fn message(&self) -> &str {
-        &self.message
+    pub fn evaluate_request<C: EvaluationContext>(
+        &self,
+        flag_id: Option<u64>,
+        flag_key: Option<&str>,
+        context: &C,
+        empty_entity: EmptyEntity,
+    ) -> Evaluation<'_> {
+        match self.lookup(flag_id, flag_key) {
+            Some(flag) => Evaluation::of(flag, context, empty_entity),
+            None => Evaluation::not_found(),
+        }
     }
 }
-
-impl fmt::Display for FlagError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.message)
-    }
-}
-
-impl std::error::Error for FlagError {}
 
 /// The outcome of evaluating one flag, borrowed from the snapshot.
 ///
@@ -415,8 +335,8 @@ impl Serialize for Evaluation<'_> {
         map.serialize_entry("reason", self.reason.as_str())?;
         map.serialize_entry("stale", &self.stale)?;
         if let Some(error) = &self.error {
-            map.serialize_entry("errorCode", error.code.as_str())?;
-            map.serialize_entry("errorMessage", &error.message)?;
+            map.serialize_entry("errorCode", error.code().as_str())?;
+            map.serialize_entry("errorMessage", error.message())?;
         }
         map.end()
     }

@@ -9,9 +9,10 @@ use serde::{Serialize, Serializer};
 
 use crate::constraint::{Expression, Mismatch, Observer, Operand, render};
 use crate::context::{EvaluationContext, Value, ValueRef};
-use crate::evaluate::{EmptyEntity, Reason, random_entity};
+use crate::evaluate::{EmptyEntity, random_entity};
 use crate::flag::Flag;
 use crate::flags::Flags;
+use crate::reason::Reason;
 use crate::snapshot::{CompiledFlag, CompiledSegment, EntityId, SegmentObserver};
 
 /// How a flag's outcome came about.
@@ -145,8 +146,16 @@ fn as_str<S: Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok, S::Err
     serializer.serialize_str(reason.as_str())
 }
 
+impl Flags {
+    /// How the outcome came about, step by step, for people.
+    #[must_use]
+    pub fn explain(&self, key: &str) -> Explanation {
+        Explanation::new(self, key)
+    }
+}
+
 impl Explanation {
-    pub(crate) fn new(flags: &Flags, key: &str) -> Self {
+    fn new(flags: &Flags, key: &str) -> Self {
         let context = flags.context();
         // What is explained must be one and the same evaluation.
         let made_up =

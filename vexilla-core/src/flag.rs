@@ -37,6 +37,7 @@ mod cursor;
 mod decode;
 mod document;
 mod ids;
+mod quote;
 mod timestamp;
 
 use serde::{Serialize, Serializer};

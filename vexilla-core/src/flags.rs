@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use crate::context::{Context, EvaluationContext};
-use crate::evaluate::{EmptyEntity, Evaluation, FlagError, random_entity};
-use crate::explain::Explanation;
+use crate::evaluate::{EmptyEntity, Evaluation, random_entity};
 use crate::overrides::Overrides;
+use crate::reason::FlagError;
 use crate::snapshot::Snapshot;
 use crate::store::{Pinned, Served};
-use crate::typed::TypedFlag;
 
 /// Flags, read for one context.
 ///
@@ -55,7 +54,7 @@ impl Flags {
         Self::pinned(Pinned::of(served), context)
     }
 
-    pub(crate) fn pinned(pinned: Pinned, mut context: Context) -> Self {
+    fn pinned(pinned: Pinned, mut context: Context) -> Self {
         let random = pinned.served().empty_entity == EmptyEntity::RandomOnce;
         if random && context.entity_id().is_empty() {
             context.set_entity_id(&random_entity());
@@ -124,12 +123,6 @@ impl Flags {
         self.evaluate(key).variant_key()
     }
 
-    /// The value of a typed definition, else its default.
-    #[must_use]
-    pub fn get<T: TypedFlag>(&self, flag: T) -> T::Value {
-        flag.read(self)
-    }
-
     /// The boolean value; `None` if no variant is assigned.
     ///
     /// # Errors
@@ -193,12 +186,6 @@ impl Flags {
         evaluation
     }
 
-    /// How the outcome came about, step by step, for people.
-    #[must_use]
-    pub fn explain(&self, key: &str) -> Explanation {
-        Explanation::new(self, key)
-    }
-
     /// The outcomes of all flags, in the order of their set; overrides of keys
     /// that no flag has follow.
     pub fn all(&self) -> impl Iterator<Item = (&str, Evaluation<'_>)> {
@@ -231,5 +218,13 @@ impl Flags {
     #[inline]
     fn value_or<T>(&self, default: T, value: Result<Option<T>, FlagError>) -> T {
         value.ok().flatten().unwrap_or(default)
+    }
+}
+
+impl Pinned {
+    /// These flags, read for a context.
+    #[must_use]
+    pub fn flags(&self, context: Context) -> Flags {
+        Flags::pinned(self.clone(), context)
     }
 }

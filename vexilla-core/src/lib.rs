@@ -9,6 +9,7 @@ mod filter;
 pub mod flag;
 mod flags;
 mod overrides;
+mod reason;
 pub mod request;
 mod snapshot;
 mod source;
@@ -17,7 +18,7 @@ mod typed;
 mod vexilla;
 
 pub use context::{Context, ContextRef, EvaluationContext, Map, Value, ValueRef};
-pub use evaluate::{EmptyEntity, ErrorCode, Evaluation, FlagError, Reason};
+pub use evaluate::{EmptyEntity, Evaluation};
 pub use explain::{
     Explanation, Node, Outcome, RolloutExplanation, SegmentExplanation, ShareExplanation,
 };
@@ -25,6 +26,7 @@ pub use filter::{Filter, FilterReport};
 pub use flag::FlagSet;
 pub use flags::Flags;
 pub use overrides::{OverrideValue, Overrides};
+pub use reason::{ErrorCode, FlagError, Reason};
 pub use snapshot::{Problem, Snapshot, TagMatch};
 pub use source::{DEFAULT_MAX_BYTES, FileSource, SourceError, SourceErrorKind};
 #[cfg(feature = "flagr")]

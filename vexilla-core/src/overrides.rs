@@ -6,8 +6,9 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use serde_json::json;
 
-use crate::evaluate::{ErrorCode, Evaluation, FlagError, Reason};
+use crate::evaluate::Evaluation;
 use crate::flag::{Flag, FlagSet, Variant};
+use crate::reason::{ErrorCode, FlagError, Reason};
 use crate::snapshot::{CompiledFlag, Snapshot};
 
 /// Values of flags that are set in code, by key. They go before what the flags

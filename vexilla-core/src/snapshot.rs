@@ -16,8 +16,6 @@ use rustc_hash::FxHashMap;
 pub(crate) use compiled::{CompiledFlag, CompiledSegment, EntityId, SegmentObserver};
 pub(crate) use value::VariantValue;
 
-use crate::context::EvaluationContext;
-use crate::evaluate::{EmptyEntity, Evaluation};
 use crate::filter::{Filter, FilterReport};
 use crate::flag::{Flag, FlagSet};
 
@@ -114,37 +112,6 @@ impl Snapshot {
             .cloned()
     }
 
-    /// Evaluates the flag of this key (or decimal id) for a context, as
-    /// [`Flags::evaluate`](crate::Flags::evaluate) does.
-    #[must_use]
-    pub fn evaluate<C: EvaluationContext>(
-        &self,
-        key: &str,
-        context: &C,
-        empty_entity: EmptyEntity,
-    ) -> Evaluation<'_> {
-        match self.get(key) {
-            Some(flag) => Evaluation::of(flag, context, empty_entity),
-            None => Evaluation::not_found(),
-        }
-    }
-
-    /// Evaluates the flag that a request of Flagr's API means, see
-    /// [`Snapshot::find`].
-    #[must_use]
-    pub fn evaluate_request<C: EvaluationContext>(
-        &self,
-        flag_id: Option<u64>,
-        flag_key: Option<&str>,
-        context: &C,
-        empty_entity: EmptyEntity,
-    ) -> Evaluation<'_> {
-        match self.lookup(flag_id, flag_key) {
-            Some(flag) => Evaluation::of(flag, context, empty_entity),
-            None => Evaluation::not_found(),
-        }
-    }
-
     /// The flag of this key: among ids if the key is a number in decimal,
     /// then among keys.
     #[inline]
@@ -166,7 +133,11 @@ impl Snapshot {
         self.lookup(flag_id, flag_key).map(CompiledFlag::definition)
     }
 
-    fn lookup(&self, flag_id: Option<u64>, flag_key: Option<&str>) -> Option<&CompiledFlag> {
+    pub(crate) fn lookup(
+        &self,
+        flag_id: Option<u64>,
+        flag_key: Option<&str>,
+    ) -> Option<&CompiledFlag> {
         self.get(&flag_id.unwrap_or(0).to_string())
             .or_else(|| self.get(flag_key.unwrap_or_default()))
     }

@@ -8,9 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use crate::context::Context;
 use crate::evaluate::EmptyEntity;
-use crate::flags::Flags;
 use crate::overrides::Overrides;
 use crate::snapshot::Snapshot;
 
@@ -52,19 +50,14 @@ impl Store {
     }
 }
 
-/// Flags as they were at one moment, for layers that make a [`Flags`] later.
+/// Flags as they were at one moment, for layers that make a
+/// [`Flags`](crate::Flags) later.
 ///
 /// Cheap to make and to clone.
 #[derive(Debug, Clone)]
 pub struct Pinned(Arc<Served>);
 
 impl Pinned {
-    /// These flags, read for a context.
-    #[must_use]
-    pub fn flags(&self, context: Context) -> Flags {
-        Flags::pinned(self.clone(), context)
-    }
-
     /// The flags that are pinned.
     #[must_use]
     pub fn snapshot(&self) -> &Arc<Snapshot> {

@@ -25,6 +25,14 @@ pub trait TypedFlag {
     fn read(self, flags: &Flags) -> Self::Value;
 }
 
+impl Flags {
+    /// The value of a typed definition, else its default.
+    #[must_use]
+    pub fn get<T: TypedFlag>(&self, flag: T) -> T::Value {
+        flag.read(self)
+    }
+}
+
 macro_rules! typed_flags {
     ($($(#[$doc:meta])* $name:ident: $type:ty, $getter:ident -> $value:ty;)*) => {$(
         $(#[$doc])*

@@ -9,7 +9,7 @@ use http::request::Parts;
 use vexilla_core::request::{MISSING_LAYER, RequestView};
 use vexilla_core::{Flags, Pinned};
 
-use crate::layer::Settings;
+use crate::settings::Settings;
 use crate::view::HttpRequest;
 
 /// What the layer leaves in the extensions of a request.

@@ -11,7 +11,8 @@ use vexilla_core::Vexilla;
 use vexilla_core::request::ContextRules;
 
 use crate::flags::{RequestFlags, flags_from};
-use crate::view::{FindPeer, peer_addr};
+use crate::settings::Settings;
+use crate::view::peer_addr;
 
 /// Gives every request its flags.
 ///
@@ -30,13 +31,6 @@ use crate::view::{FindPeer, peer_addr};
 pub struct VexillaLayer {
     vexilla: Vexilla,
     settings: Arc<Settings>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    pub(crate) rules: ContextRules,
-    pub(crate) find_peer: FindPeer,
-    eager: bool,
 }
 
 impl VexillaLayer {

@@ -2,9 +2,10 @@
 
 mod flags;
 mod layer;
+mod settings;
 mod view;
 
-pub use flags::{MissingLayer, flags_from};
+pub use flags::{HasFlags, MissingLayer, flags_from};
 pub use layer::{VexillaLayer, VexillaService};
 #[doc(inline)]
 pub use vexilla_core::*;

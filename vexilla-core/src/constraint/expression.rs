@@ -6,14 +6,12 @@
 
 use std::fmt;
 
-use regex::Regex;
-
 #[cfg(feature = "cel")]
 use super::cel::CelProgram;
-use super::go_regex;
 use super::literal::Literal;
 use super::operand::{Mismatch, Operand, apply, boolean, literal_operand, operand};
 use super::operator::Operator;
+use super::pattern::Pattern;
 use crate::context::{EvaluationContext, Value, ValueRef};
 
 /// An expression over the attributes of a context.
@@ -66,14 +64,6 @@ pub(crate) enum Step {
     Key(Box<str>),
     /// The item of a list; below 0 counted from its end.
     Index(i64),
-}
-
-/// A regular expression in Go's dialect; `None` if Go refuses it, which makes
-/// every comparison with it a mismatch.
-#[derive(Debug, Clone)]
-pub(crate) struct Pattern {
-    pub(crate) text: Box<[u8]>,
-    pub(crate) regex: Option<Regex>,
 }
 
 /// Is told what an evaluation does. `()` is told nothing and costs nothing.
@@ -393,19 +383,5 @@ impl fmt::Display for Attribute {
             }
         }
         Ok(())
-    }
-}
-
-impl Pattern {
-    /// # Errors
-    ///
-    /// A pattern that Go would run, but that is beyond our limits.
-    fn new(text: Box<[u8]>) -> Result<Self, String> {
-        let regex = match std::str::from_utf8(&text).map(go_regex::compile) {
-            Ok(Ok(regex)) => Some(regex),
-            Ok(Err(error)) if error.is_beyond_limits() => return Err(error.to_string()),
-            _ => None,
-        };
-        Ok(Self { text, regex })
     }
 }

@@ -174,7 +174,11 @@ fn parse_float(text: &str) -> Option<f64> {
     let digits = unsigned.replace('_', "");
     let magnitude = match digits.strip_prefix("0x").or(digits.strip_prefix("0X")) {
         Some(hexadecimal) => parse_hexadecimal_float(hexadecimal)?,
-        None => digits.parse::<f64>().ok()?,
+        // Rust knows words and signs here that Go's tokens cannot have.
+        None if digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') => {
+            digits.parse::<f64>().ok()?
+        }
+        None => return None,
     };
     magnitude.is_finite().then_some(())?;
     Some(if negative { -magnitude } else { magnitude })

@@ -7,10 +7,10 @@ use std::fmt;
 
 use regex::Regex;
 
-use super::expression::Pattern;
 use super::go_regex;
 use super::literal::{Literal, Strings};
 use super::operator::Operator;
+use super::pattern::Pattern;
 use crate::context::{Value, ValueRef};
 
 /// A value while it is evaluated.

@@ -7,10 +7,11 @@
 //! not below a negation or an OR. There the rendering makes the error explicit.
 
 use super::cel_text::{is_identifier, number_literal, string_literal};
-use super::expression::{Attribute, Chain, Expression, Pattern, Step, Test};
+use super::expression::{Attribute, Chain, Expression, Step, Test};
 use super::literal::Literal;
 use super::operand::nearly_equal;
 use super::operator::Operator;
+use super::pattern::Pattern;
 
 /// An expression that always fails, for what is an error in Flagr.
 const ERROR: &str = "1 / 0 == 0";

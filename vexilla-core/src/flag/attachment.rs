@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::cursor::{Cursor, Kind};
-use super::decode::quoted;
+use super::quote::quoted;
 
 /// How deep an attachment may nest, itself included: what `serde_json` reads without further ado.
 const MAX_DEPTH: usize = 127;

@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::decode::quoted;
+use super::quote::quoted;
 use super::{Attachment, Distribution, Flag, FlagSet, Origin, Segment};
 
 /// How many faults of one flag are told; a flag of many parts could have any number.

@@ -14,6 +14,7 @@ use std::fmt::{Display, Write as _};
 
 use super::attachment::Attachment;
 use super::cursor::{Cursor, Kind};
+use super::quote::quoted;
 use super::{Constraint, Distribution, Flag, Segment, Tag, Timestamp, Variant};
 
 /// How deep flags may nest in tags of flags. Flagr reads such flags and never uses them.
@@ -22,9 +23,6 @@ const MAX_TAGGED: usize = 4;
 /// How often, on average over a document, attachments may be repeated and merged. Without a bound the time
 /// would grow with the square of the document.
 const MAX_MERGES: usize = 4;
-
-/// How much of a value is quoted in a fault, in characters.
-const MAX_QUOTED: usize = 40;
 
 /// Decodes flags and remembers the first fault of the one in hand.
 #[derive(Debug)]
@@ -340,14 +338,6 @@ impl<'a> Decoder<'a> {
 
 fn unexpected(expected: &str, found: &str) -> String {
     format!("expected {expected}, found {found}")
-}
-
-/// The beginning of a value, for a fault.
-pub(super) fn quoted(text: &str) -> String {
-    match text.char_indices().nth(MAX_QUOTED) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
 }
 
 fn find<'m, T>(members: &'m [Member<T>], name: &str) -> Option<&'m Member<T>> {

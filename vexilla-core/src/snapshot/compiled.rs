@@ -3,8 +3,8 @@
 use crate::bucket::{Landing, Rollout, Share};
 use crate::constraint::{Condition, Mismatch, Observer, Strictness};
 use crate::context::EvaluationContext;
-use crate::evaluate::Reason;
 use crate::flag::{Flag, Origin, Variant};
+use crate::reason::Reason;
 
 use super::value::VariantValue;
 
