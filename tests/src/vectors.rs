@@ -89,7 +89,7 @@ pub fn read(path: &Path) -> String {
 }
 
 /// Any vector file: what is absent tells its kind.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct Vectors {
     export: Option<Box<RawValue>>,
     source: Option<String>,
@@ -112,21 +112,21 @@ pub struct Vectors {
     zero_key: Option<Box<Vectors>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Refused {
     Constraint { constraint: (String, String, String) },
     Flag { flag: String, error: String },
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct TagLookup {
     tags: Vec<String>,
     operator: Option<String>,
     flag_ids: Vec<u64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Exchange {
     request: Box<RawValue>,
     #[serde(default = "ok")]
@@ -146,9 +146,8 @@ struct Request {
     flag_key: Option<String>,
 }
 
-#[derive(Deserialize, Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
 struct Answer {
     #[serde(rename = "flagID")]
     flag_id: u64,

@@ -291,6 +291,7 @@ impl Observer for Watcher {
         }
     }
 
+    #[cfg(feature = "cel")]
     fn because(&mut self, reason: &dyn fmt::Display) {
         self.reason = Some(reason.to_string());
     }

@@ -77,6 +77,7 @@ use crate::context::ValueRef;
 
 /// The stack for compiling, in bytes: what passes the limits needs 4 to 8 MiB in a debug build. Only
 /// what is used of it is ever taken from the machine.
+#[cfg(not(target_arch = "wasm32"))]
 const STACK: usize = 32 * 1024 * 1024;
 
 /// A compiled CEL expression.

@@ -80,6 +80,7 @@ pub(crate) trait Observer {
 
     /// Why the expression that was entered last has no answer, where there is
     /// more to say than a [`Mismatch`] does.
+    #[cfg(feature = "cel")]
     fn because(&mut self, reason: &dyn fmt::Display) {
         let _ = reason;
     }

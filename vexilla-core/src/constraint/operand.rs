@@ -38,6 +38,7 @@ pub(crate) enum Mismatch {
     DifferentTypes,
     NotBoolean,
     InvalidPattern,
+    #[cfg(feature = "cel")]
     NotDecided,
 }
 
@@ -53,6 +54,7 @@ impl fmt::Display for Mismatch {
             Self::DifferentTypes => "the operator does not take values of these types",
             Self::NotBoolean => "a value that is no boolean stands where one must",
             Self::InvalidPattern => "the regular expression is invalid",
+            #[cfg(feature = "cel")]
             Self::NotDecided => "the CEL expression gave no boolean",
         })
     }

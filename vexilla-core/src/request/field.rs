@@ -33,7 +33,7 @@ enum Kind {
 }
 
 /// The header of this name, in whatever case. Of several, the first that is
-/// UTF-8 and no longer than 8 KiB.
+/// UTF-8, not empty and no longer than 8 KiB.
 #[must_use]
 pub fn header(name: impl Into<Cow<'static, str>>) -> Field {
     Field::at(Place::Header(name.into()))
@@ -87,13 +87,24 @@ impl Field {
 
     /// The text of the field, whatever its type; an empty one is none.
     pub(super) fn text(&self, request: &RequestView<'_>) -> Option<String> {
-        let usable = |text: &String| !text.is_empty() && text.len() <= MAX_LENGTH;
-        let text = match &self.place {
-            Place::Header(name) => request.header(name),
-            Place::Cookie(name) => request.cookie(name),
-        };
-        text.filter(usable)
+        self.own_text(request)
             .or_else(|| self.otherwise.as_ref()?.text(request))
+    }
+
+    /// The text without that of other fields.
+    fn own_text(&self, request: &RequestView<'_>) -> Option<String> {
+        let usable = |text: &str| !text.is_empty() && text.len() <= MAX_LENGTH;
+        match &self.place {
+            Place::Header(name) => {
+                let mut found = None;
+                request.each_header_named(name, |text| {
+                    found = usable(text).then(|| text.to_owned());
+                    found.is_none()
+                });
+                found
+            }
+            Place::Cookie(name) => request.cookie(name).filter(|text| usable(text)),
+        }
     }
 
     /// Sets the attribute, if the field gives a value.
@@ -107,11 +118,7 @@ impl Field {
     }
 
     fn value(&self, request: &RequestView<'_>) -> Option<Value> {
-        let here = Self {
-            otherwise: None,
-            ..self.clone()
-        };
-        here.text(request)
+        self.own_text(request)
             .and_then(|text| self.kind.parse(text))
             .or_else(|| self.otherwise.as_ref()?.value(request))
     }

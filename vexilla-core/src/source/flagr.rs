@@ -86,15 +86,14 @@ impl FlagrSource {
     }
 
     /// A failure on the way, without the address's secrets.
-    fn failed(&self, error: reqwest::Error) -> SourceError {
-        let kind = if error.is_timeout() {
-            SourceErrorKind::Timeout
+    fn failed(&self, what: &str, error: reqwest::Error) -> SourceError {
+        let host = self.host();
+        let (kind, message) = if error.is_timeout() {
+            let message = format!("Flagr at {host} took too long");
+            (SourceErrorKind::Timeout, message)
         } else {
-            SourceErrorKind::Unreachable
-        };
-        let message = match kind {
-            SourceErrorKind::Timeout => format!("Flagr at {} took too long", self.host()),
-            _ => format!("cannot reach Flagr at {}", self.host()),
+            let message = format!("cannot {what} Flagr at {host}");
+            (SourceErrorKind::Unreachable, message)
         };
         SourceError::new(kind, message).because(error.without_url())
     }
@@ -119,7 +118,8 @@ impl FlagrSource {
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, SourceError> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error))? {
+        let failed = |error| self.failed("read the answer of", error);
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > self.max_bytes {
                 return Err(SourceError::new(
                     SourceErrorKind::TooLarge,
@@ -146,7 +146,8 @@ impl Source for FlagrSource {
         if let Some((name, password)) = &self.basic_auth {
             request = request.basic_auth(name, Some(password));
         }
-        let response = request.send().await.map_err(|error| self.failed(error))?;
+        let failed = |error| self.failed("reach", error);
+        let response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         if status != 200 {
             return Err(self.refused(status));

@@ -1,6 +1,7 @@
 //! Flags made in code.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -10,16 +11,25 @@ use crate::FlagSet;
 /// Flags made in code, which can be changed while they are served.
 ///
 /// Clones share the flags. A change is fetched at once by what is built on the
-/// source; await [`Vexilla::refresh`](crate::Vexilla::refresh) to know when.
-#[derive(Debug, Clone, Default)]
+/// source and its clones; await [`Vexilla::refresh`](crate::Vexilla::refresh)
+/// to know when.
+#[derive(Debug, Default)]
 pub struct MemorySource {
-    inner: Arc<Inner>,
+    shared: Arc<Shared>,
+    /// The version that was fetched last, by this clone.
+    fetched: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
-    flags: Mutex<FlagSet>,
+struct Shared {
+    held: Mutex<Held>,
     changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    flags: FlagSet,
+    version: u64,
 }
 
 impl MemorySource {
@@ -33,14 +43,25 @@ impl MemorySource {
 
     /// Changes the flags.
     pub fn update(&self, change: impl FnOnce(&mut FlagSet)) {
-        change(
-            &mut self
-                .inner
-                .flags
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-        self.inner.changed.notify_one();
+        let mut held = self.held();
+        change(&mut held.flags);
+        held.version += 1;
+        drop(held);
+        self.shared.changed.notify_waiters();
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        let held = self.shared.held.lock();
+        held.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clone for MemorySource {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            fetched: AtomicU64::new(self.fetched.load(Ordering::Relaxed)),
+        }
     }
 }
 
@@ -50,11 +71,19 @@ impl Source for MemorySource {
     }
 
     async fn fetch(&self) -> Result<FlagSet, SourceError> {
-        let flags = self.inner.flags.lock();
-        Ok(flags.unwrap_or_else(PoisonError::into_inner).clone())
+        let held = self.held();
+        self.fetched.store(held.version, Ordering::Relaxed);
+        Ok(held.flags.clone())
     }
 
     async fn changed(&self) {
-        self.inner.changed.notified().await;
+        loop {
+            // Made before looking, so that no change falls in between.
+            let changed = self.shared.changed.notified();
+            if self.held().version != self.fetched.load(Ordering::Relaxed) {
+                return;
+            }
+            changed.await;
+        }
     }
 }
