@@ -33,6 +33,9 @@ use pattern::Pattern;
 
 /// The operator of a regular expression whose pattern is taken literally.
 const MATCHES: &str = "MATCHES";
+/// The most bytes that the joined text of a segment's constraints may have. A
+/// database of Flagr holds 64 KiB for each.
+const MAX_TEXT: usize = 1 << 20;
 /// The operator of a CEL expression.
 const CEL: &str = "CEL";
 
@@ -78,6 +81,9 @@ impl Condition {
                 CEL => beyond.push(cel(constraint).map_err(describe)?),
                 _ => {
                     let text = text(constraint).map_err(describe)?;
+                    if joined.len() + text.len() > MAX_TEXT {
+                        return Err(format!("the constraints have more than {MAX_TEXT} bytes"));
+                    }
                     if strictness == Strictness::Each {
                         parser::parse(&text).map_err(describe)?;
                     }

@@ -80,7 +80,7 @@ pub struct SegmentExplanation {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Node {
-    /// The part as text.
+    /// The part as text; what is longer than 2 KiB is cut.
     pub text: String,
     /// What it came to.
     pub outcome: Outcome,
@@ -212,7 +212,8 @@ fn segments(flag: &CompiledFlag, context: &crate::Context) -> Vec<SegmentExplana
                 ),
                 None => {
                     let condition = segment.condition.as_ref();
-                    let node = condition.map(|condition| not_evaluated(&condition.expression));
+                    let node =
+                        condition.map(|condition| Node::not_evaluated(&condition.expression));
                     (Outcome::NotEvaluated, node, None)
                 }
             };
@@ -282,7 +283,7 @@ struct SeenSegment {
 
 impl Observer for Watcher {
     fn enter(&mut self, expression: &Expression) {
-        self.open.push(not_evaluated(expression));
+        self.open.push(Node::new(expression));
     }
 
     fn value(&mut self, value: Option<ValueRef<'_>>) {
@@ -296,7 +297,7 @@ impl Observer for Watcher {
         self.reason = Some(reason.to_string());
     }
 
-    fn leave(&mut self, result: Result<Operand<'_>, Mismatch>) {
+    fn leave(&mut self, expression: &Expression, result: Result<Operand<'_>, Mismatch>) {
         let Some(mut node) = self.open.pop() else {
             return;
         };
@@ -304,14 +305,11 @@ impl Observer for Watcher {
             Some(reason) => Outcome::Error(reason),
             None => outcome(&result),
         };
+        // Parts are entered in the order in which they stand; the rest was not.
+        let rest = expression.parts().skip(node.parts.len());
+        node.parts.extend(rest.map(Node::not_evaluated));
         match self.open.last_mut() {
-            // Parts are entered in the order in which they stand.
-            Some(whole) => {
-                let mut parts = whole.parts.iter_mut();
-                if let Some(part) = parts.find(|part| part.outcome == Outcome::NotEvaluated) {
-                    *part = node;
-                }
-            }
+            Some(whole) => whole.parts.push(node),
             None => self.done = Some(node),
         }
     }
@@ -333,15 +331,6 @@ fn outcome(result: &Result<Operand<'_>, Mismatch>) -> Outcome {
         Ok(Operand::Bool(false)) => Outcome::False,
         Ok(_) => Outcome::Value,
         Err(mismatch) => Outcome::Error(mismatch.to_string()),
-    }
-}
-
-fn not_evaluated(expression: &Expression) -> Node {
-    Node {
-        text: render::text(expression),
-        outcome: Outcome::NotEvaluated,
-        seen: None,
-        parts: expression.parts().map(not_evaluated).collect(),
     }
 }
 
@@ -392,6 +381,23 @@ impl fmt::Display for Explanation {
 }
 
 impl Node {
+    /// An expression without its parts.
+    fn new(expression: &Expression) -> Self {
+        Self {
+            text: render::text(expression),
+            outcome: Outcome::NotEvaluated,
+            seen: None,
+            parts: Vec::new(),
+        }
+    }
+
+    fn not_evaluated(expression: &Expression) -> Self {
+        Self {
+            parts: expression.parts().map(Self::not_evaluated).collect(),
+            ..Self::new(expression)
+        }
+    }
+
     fn write(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
         write!(f, "{:1$}{2}: {3}", "", depth * 2, self.text, self.outcome)?;
         if let Some(seen) = &self.seen {

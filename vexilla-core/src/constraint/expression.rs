@@ -85,9 +85,9 @@ pub(crate) trait Observer {
         let _ = reason;
     }
 
-    /// What the expression that was entered last and not left was.
-    fn leave(&mut self, outcome: Result<Operand<'_>, Mismatch>) {
-        let _ = outcome;
+    /// What the expression, which was entered last and not left, was.
+    fn leave(&mut self, expression: &Expression, outcome: Result<Operand<'_>, Mismatch>) {
+        let _ = (expression, outcome);
     }
 }
 
@@ -139,7 +139,7 @@ impl Expression {
                     Mismatch::NotDecided
                 }),
         };
-        observer.leave(outcome);
+        observer.leave(self, outcome);
         outcome
     }
 

@@ -6,6 +6,8 @@
 //! `false` in CEL, which is the same as long as only ANDs stand around it, and
 //! not below a negation or an OR. There the rendering makes the error explicit.
 
+use std::fmt::{self, Write as _};
+
 use super::cel_text::{is_identifier, number_literal, string_literal};
 use super::expression::{Attribute, Chain, Expression, Step, Test};
 use super::literal::Literal;
@@ -19,49 +21,86 @@ const ERROR: &str = "1 / 0 == 0";
 /// What CEL cannot express.
 pub(crate) type NotExpressible = &'static str;
 
+/// The longest text that is rendered, in bytes, and about the longest CEL: what
+/// is longer helps nobody to see why.
+const MAX_TEXT: usize = 2 << 10;
+const MAX_CEL: usize = 16 << 10;
+const TOO_LONG: NotExpressible = "more text than a CEL constraint may have";
+
 /// The constraint in Flagr's spelling, with brackets that show how it is
-/// parsed.
+/// parsed. Long text is cut.
 pub(crate) fn text(expression: &Expression) -> String {
-    match expression {
-        Expression::Attribute(attribute) => format!("{{{attribute}}}"),
-        Expression::Literal(literal) => literal.to_string(),
-        Expression::Pattern(pattern) => format!("/{}/", String::from_utf8_lossy(&pattern.text)),
-        Expression::Test(test) => {
-            format!(
-                "{{{}}} {} {}",
-                test.attribute,
-                test.operator,
-                text(&test.operand)
-            )
-        }
-        Expression::All(operands) => joined(operands, " AND "),
-        Expression::Any(operands) => joined(operands, " OR "),
-        Expression::Chain(chain) => {
-            let mut out = part(&chain.first);
-            for (operator, operand) in &chain.rest {
-                out = format!("{out} {operator} {}", part(operand));
-            }
-            out
-        }
-        #[cfg(feature = "cel")]
-        Expression::Cel(program) => program.source().to_owned(),
+    let mut out = Cut(String::new());
+    match write_text(expression, &mut out) {
+        Ok(()) => out.0,
+        Err(fmt::Error) => out.0 + "…",
     }
 }
 
-fn joined(operands: &[Expression], separator: &str) -> String {
-    operands
-        .iter()
-        .map(part)
-        .collect::<Vec<_>>()
-        .join(separator)
+/// Takes text until it is long enough.
+struct Cut(String);
+
+impl fmt::Write for Cut {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = MAX_TEXT.saturating_sub(self.0.len());
+        if text.len() <= room {
+            self.0.push_str(text);
+            return Ok(());
+        }
+        let end = (0..=room).rev().find(|at| text.is_char_boundary(*at));
+        self.0
+            .push_str(text.get(..end.unwrap_or(0)).unwrap_or_default());
+        Err(fmt::Error)
+    }
 }
 
-fn part(expression: &Expression) -> String {
+fn write_text(expression: &Expression, out: &mut Cut) -> fmt::Result {
+    match expression {
+        Expression::Attribute(attribute) => write!(out, "{{{attribute}}}"),
+        Expression::Literal(literal) => write!(out, "{literal}"),
+        Expression::Pattern(pattern) => {
+            write!(out, "/{}/", String::from_utf8_lossy(&pattern.text))
+        }
+        Expression::Test(test) => {
+            write!(out, "{{{}}} {} ", test.attribute, test.operator)?;
+            write_text(&test.operand, out)
+        }
+        Expression::All(operands) => write_joined(operands, Operator::And, out),
+        Expression::Any(operands) => write_joined(operands, Operator::Or, out),
+        Expression::Chain(chain) => {
+            write_part(&chain.first, out)?;
+            chain.rest.iter().try_for_each(|(operator, operand)| {
+                write!(out, " {operator} ")?;
+                write_part(operand, out)
+            })
+        }
+        #[cfg(feature = "cel")]
+        Expression::Cel(program) => out.write_str(program.source()),
+    }
+}
+
+fn write_joined(operands: &[Expression], operator: Operator, out: &mut Cut) -> fmt::Result {
+    operands
+        .iter()
+        .enumerate()
+        .try_for_each(|(index, operand)| {
+            if index > 0 {
+                write!(out, " {operator} ")?;
+            }
+            write_part(operand, out)
+        })
+}
+
+fn write_part(expression: &Expression, out: &mut Cut) -> fmt::Result {
     match expression {
         Expression::Attribute(_) | Expression::Literal(_) | Expression::Pattern(_) => {
-            text(expression)
+            write_text(expression, out)
         }
-        _ => format!("({})", text(expression)),
+        _ => {
+            out.write_str("(")?;
+            write_text(expression, out)?;
+            out.write_str(")")
+        }
     }
 }
 
@@ -82,6 +121,13 @@ enum Strict {
 }
 
 fn condition(expression: &Expression, strict: Strict) -> Result<String, NotExpressible> {
+    unbounded_condition(expression, strict).and_then(|text| match text.len() {
+        0..=MAX_CEL => Ok(text),
+        _ => Err(TOO_LONG),
+    })
+}
+
+fn unbounded_condition(expression: &Expression, strict: Strict) -> Result<String, NotExpressible> {
     match expression {
         Expression::Test(test) => test_condition(test, strict),
         Expression::All(operands) => all(operands, strict),
@@ -90,7 +136,7 @@ fn condition(expression: &Expression, strict: Strict) -> Result<String, NotExpre
         Expression::Literal(Literal::Bool(value)) => Ok(value.to_string()),
         Expression::Literal(_) | Expression::Pattern(_) => Ok(failure(strict)),
         Expression::Attribute(attribute) => {
-            let value = path(attribute);
+            let value = path(attribute)?;
             Ok(guarded(&format!("type({value}) == bool"), &value, strict))
         }
         #[cfg(feature = "cel")]
@@ -124,9 +170,7 @@ fn all(operands: &[Expression], strict: Strict) -> Result<String, NotExpressible
         return Ok(operands.join(" && "));
     }
     // CEL's && forgives an error beside a false side; Flagr's AND does not.
-    Ok(folded(operands, |first, rest| {
-        format!("({first} ? {rest} : false)")
-    }))
+    Ok(nested(&operands, " ? ", " : false)"))
 }
 
 fn any(operands: &[Expression]) -> Result<String, NotExpressible> {
@@ -135,31 +179,50 @@ fn any(operands: &[Expression]) -> Result<String, NotExpressible> {
         .iter()
         .map(|operand| condition(operand, Strict::Yes))
         .collect::<Result<_, _>>()?;
-    Ok(folded(operands, |first, rest| {
-        format!("({first} ? true : {rest})")
-    }))
+    Ok(nested(&operands, " ? true : ", ")"))
 }
 
-fn folded(operands: Vec<String>, join: fn(String, String) -> String) -> String {
-    let mut operands = operands.into_iter().rev();
-    let last = operands.next().unwrap_or_default();
-    operands.fold(last, |rest, first| join(first, rest))
+/// `(a open (b open c close close`.
+fn nested(operands: &[String], open: &str, close: &str) -> String {
+    let mut out = String::new();
+    let before_last = operands.len().saturating_sub(1);
+    for (index, operand) in operands.iter().enumerate() {
+        let is_last = index == before_last;
+        out.push_str(if is_last { "" } else { "(" });
+        out.push_str(operand);
+        out.push_str(if is_last { "" } else { open });
+    }
+    out.push_str(&close.repeat(before_last));
+    out
 }
 
 fn chain_condition(chain: &Chain) -> Result<String, NotExpressible> {
-    let mut left = condition_operand(&chain.first)?;
+    // Each operator encloses all that stands before it.
+    let mut out = String::new();
+    for (operator, _) in chain.rest.iter().rev() {
+        out.push_str(if *operator == Operator::Nand {
+            "(["
+        } else {
+            "("
+        });
+    }
+    out.push_str(&condition_operand(&chain.first)?);
     for (operator, operand) in &chain.rest {
         let right = condition_operand(operand)?;
-        left = match operator {
-            Operator::And => format!("({left} ? {right} : false)"),
-            Operator::Or => format!("({left} ? true : {right})"),
-            Operator::Xor | Operator::NotEqual => format!("({left} != {right})"),
-            Operator::Equal => format!("({left} == {right})"),
-            Operator::Nand => format!("({left} ? !{right} : ({right} ? true : true))"),
+        out.push_str(&match operator {
+            Operator::And => format!(" ? {right} : false)"),
+            Operator::Or => format!(" ? true : {right})"),
+            Operator::Xor | Operator::NotEqual => format!(" != {right})"),
+            Operator::Equal => format!(" == {right})"),
+            // A list has both, so that an error in either is one.
+            Operator::Nand => format!(", {right}] != [true, true])"),
             _ => return Err("a comparison of the outcomes of comparisons"),
-        };
+        });
+        if out.len() > MAX_CEL {
+            return Err(TOO_LONG);
+        }
     }
-    Ok(left)
+    Ok(out)
 }
 
 /// An operand of a chain, which must be one that yields a boolean by itself.
@@ -173,7 +236,7 @@ fn condition_operand(expression: &Expression) -> Result<String, NotExpressible> 
 }
 
 fn test_condition(test: &Test, strict: Strict) -> Result<String, NotExpressible> {
-    let value = path(&test.attribute);
+    let value = path(&test.attribute)?;
     let literal = match &test.operand {
         Expression::Literal(literal) => literal,
         Expression::Pattern(pattern) => return pattern_condition(&value, test, pattern, strict),
@@ -220,6 +283,9 @@ fn test_condition(test: &Test, strict: Strict) -> Result<String, NotExpressible>
             (is("string"), format!("{value} in [{}]", items.join(", ")))
         }
         (Operator::In | Operator::NotIn, Literal::Numbers(numbers)) => {
+            if numbers.len() * value.len() > MAX_CEL {
+                return Err(TOO_LONG);
+            }
             let items: Vec<_> = numbers
                 .iter()
                 .map(|number| near(&value, *number))
@@ -327,7 +393,7 @@ fn furthest(number: f64, direction: f64) -> f64 {
 }
 
 /// Where the value of an attribute is found.
-fn path(attribute: &Attribute) -> String {
+fn path(attribute: &Attribute) -> Result<String, NotExpressible> {
     const TAKEN: [&str; 3] = ["ctx", "entity_id", "entity_type"];
     let name = &*attribute.name;
     let mut path = if is_identifier(name) && !TAKEN.contains(&name) && !is_type(name) {
@@ -336,14 +402,20 @@ fn path(attribute: &Attribute) -> String {
         format!("ctx[{}]", string_literal(name))
     };
     for step in &attribute.steps {
-        path = match step {
-            Step::Key(key) if is_identifier(key) => format!("{path}.{key}"),
-            Step::Key(key) => format!("{path}[{}]", string_literal(key)),
-            Step::Index(index) if *index >= 0 => format!("{path}[{index}]"),
-            Step::Index(index) => format!("{path}[size({path}) - {}]", index.unsigned_abs()),
-        };
+        match step {
+            Step::Key(key) if is_identifier(key) => path.extend([".", key]),
+            Step::Key(key) => path.extend(["[", &string_literal(key), "]"]),
+            Step::Index(index) if *index >= 0 => path.push_str(&format!("[{index}]")),
+            // Names the path twice.
+            Step::Index(index) => {
+                path = format!("{path}[size({path}) - {}]", index.unsigned_abs());
+            }
+        }
+        if path.len() > MAX_CEL {
+            return Err(TOO_LONG);
+        }
     }
-    path
+    Ok(path)
 }
 
 /// Names that mean a type where no attribute has them.

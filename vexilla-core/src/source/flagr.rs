@@ -37,6 +37,8 @@ const EXPORT: &str = "api/v1/export/eval_cache/json";
 pub struct FlagrSource {
     client: Client,
     export: Url,
+    /// Beside those of the client, which knows one of each name.
+    headers: HeaderMap,
     basic_auth: Option<(String, String)>,
     max_bytes: usize,
 }
@@ -146,6 +148,7 @@ impl Source for FlagrSource {
         if let Some((name, password)) = &self.basic_auth {
             request = request.basic_auth(name, Some(password));
         }
+        request = request.headers(self.headers.clone());
         let failed = |error| self.failed("reach", error);
         let response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
@@ -187,7 +190,7 @@ impl FlagrSourceBuilder {
         self.header(AUTHORIZATION.as_str(), &format!("Bearer {token}"))
     }
 
-    /// Authenticates with name and password.
+    /// Authenticates with name and password, in place of those in the address.
     pub fn basic_auth(mut self, name: &str, password: &str) -> Self {
         self.basic_auth = Some((name.to_owned(), password.to_owned()));
         self
@@ -245,6 +248,11 @@ impl FlagrSourceBuilder {
         }
         base.set_query(None);
         base.set_fragment(None);
+        if self.basic_auth.is_some() {
+            // Only one can be sent. Fails where there is no host alone.
+            let _ = base.set_username("");
+            let _ = base.set_password(None);
+        }
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
@@ -261,7 +269,6 @@ impl FlagrSourceBuilder {
             headers.append(known, value);
         }
         let client = Client::builder()
-            .default_headers(headers)
             .timeout(self.timeout)
             .connect_timeout(self.connect_timeout)
             .redirect(redirect::Policy::none())
@@ -271,6 +278,7 @@ impl FlagrSourceBuilder {
         Ok(FlagrSource {
             client,
             export,
+            headers,
             basic_auth: self.basic_auth,
             max_bytes: self.max_bytes,
         })
