@@ -107,8 +107,7 @@ impl<'a> Evaluation<'a> {
                 ErrorCode::TargetingKeyMissing,
                 "the rollout needs an entity id and the context has none",
             );
-            let nothing = Self::nothing(Some(flag), Reason::Error, Some(error));
-            return nothing;
+            return Self::nothing(Some(flag), Reason::Error, Some(error));
         }
         let variant = decision.share.and_then(|share| share.variant);
         Self {

@@ -27,6 +27,10 @@ use crate::view::peer_addr;
 /// into the extensions may stand inside or outside of this one. Middleware that
 /// calls [`flags_from`] reads early: it, and an [`eager`](Self::eager) layer,
 /// must stand inside of the authentication.
+///
+/// A router that nests others, as axum's does, may show them the rest of the
+/// path alone; then the attribute `path`, read late, is that rest. An eager
+/// layer outside of the router sees the whole.
 #[derive(Debug, Clone)]
 pub struct VexillaLayer {
     vexilla: Vexilla,

@@ -1,51 +1,15 @@
 //! What of a real request becomes entity and attributes.
 
-use std::convert::Infallible;
-use std::future::{Ready, ready};
+mod common;
+
 use std::net::SocketAddr;
-use std::task::{Context as TaskContext, Poll};
-use std::time::{Duration, SystemTime};
 
-use http::request::Builder;
-use http::{HeaderValue, Request};
-use tower::{Layer, Service};
-use vexilla_tower::request::{ContextRules, Field, InjectedContext, cookie, header};
+use common::{by, context, with};
+use http::Request;
+use vexilla_tower::request::{ContextRules, Field, cookie, header};
 use vexilla_tower::{
-    Context, EvaluationContext, Flags, PeerAddr, RequestExtensions, Value, ValueRef, Vexilla,
-    VexillaLayer, flags_from,
+    EvaluationContext, PeerAddr, RequestExtensions, Value, ValueRef, Vexilla, VexillaLayer,
 };
-
-/// Answers with the flags that it gets.
-struct ReadFlags;
-
-impl Service<Request<()>> for ReadFlags {
-    type Response = Flags;
-    type Error = Infallible;
-    type Future = Ready<Result<Flags, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<()>) -> Self::Future {
-        ready(Ok(flags_from(&request).expect("the layer")))
-    }
-}
-
-/// The context that a layer makes of a request.
-fn context(layer: &VexillaLayer, request: Builder) -> Context {
-    let request = request.body(()).expect("a request");
-    let Ok(flags) = layer.layer(ReadFlags).call(request).into_inner();
-    flags.context().clone()
-}
-
-/// The context that rules make of a request.
-fn by(rules: ContextRules, request: Builder) -> Context {
-    context(
-        &VexillaLayer::new(Vexilla::fixed([])).context(rules),
-        request,
-    )
-}
 
 /// The entity that the default rules find in headers.
 fn entity(headers: &[(&str, &[u8])]) -> String {
@@ -61,34 +25,6 @@ fn attribute(field: Field, headers: &[(&str, &[u8])]) -> Option<Value> {
         .attribute("it", field);
     let context = by(rules, with(headers));
     context.attribute("it").map(ValueRef::to_owned)
-}
-
-/// A request with these headers, repeated ones included.
-fn with(headers: &[(&str, &[u8])]) -> Builder {
-    headers
-        .iter()
-        .fold(Request::builder(), |request, (name, value)| {
-            request.header(*name, HeaderValue::from_bytes(value).expect("a header"))
-        })
-}
-
-/// The injected attributes of a request, sorted by name.
-fn injected(injected: InjectedContext, request: Builder) -> Vec<(String, Value)> {
-    let rules = ContextRules::new()
-        .without_request_attributes()
-        .inject(injected.clock(|| SystemTime::UNIX_EPOCH));
-    let context = by(rules, request);
-    let mut found: Vec<_> = context
-        .attributes()
-        .filter(|(name, _)| name.starts_with("@http_"))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    found.sort_by(|(one, _), (other, _)| one.cmp(other));
-    found
-}
-
-fn text(name: &str, value: &str) -> (String, Value) {
-    (name.to_owned(), value.into())
 }
 
 #[test]
@@ -399,120 +335,4 @@ fn closures_go_before_attributes_and_in_their_order() {
     );
     assert_eq!(context.attribute("method"), Some(ValueRef::String("get")));
     assert_eq!(context.entity_id(), "changed");
-}
-
-#[test]
-fn the_injected_time_is_utc_and_goes_before_everything() {
-    // 2024-02-29T23:59:59.9Z, a Thursday.
-    let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_709_251_199_900);
-    let rules = ContextRules::new()
-        .with(|_, context| context.set("@ts_hour", "of the caller"))
-        .inject(InjectedContext::new().clock(move || time));
-    let context = by(rules, Request::builder());
-    for (name, value) in [
-        ("@ts", 1_709_251_199.0),
-        ("@ts_hour", 23.0),
-        ("@ts_weekday", 4.0),
-        ("@ts_month", 2.0),
-    ] {
-        assert_eq!(
-            context.attribute(name),
-            Some(ValueRef::Number(value)),
-            "{name}"
-        );
-    }
-}
-
-#[test]
-fn nothing_is_injected_unless_asked_for() {
-    let context = by(ContextRules::new(), with(&[("x-country", b"BR")]));
-    assert!(context.attributes().all(|(name, _)| !name.starts_with('@')));
-}
-
-#[test]
-fn injected_headers_are_named_or_prefixed() {
-    let request = || {
-        with(&[
-            ("x-country", b"BR"),
-            ("x-app-version", b"1.2"),
-            ("x-app-beta", b""),
-            ("x-application", b"other"),
-            ("authorization", b"secret"),
-        ])
-    };
-    assert_eq!(injected(InjectedContext::new(), request()), []);
-    assert_eq!(
-        injected(InjectedContext::new().header(" X-Country "), request()),
-        [text("@http_x_country", "BR")]
-    );
-    assert_eq!(
-        injected(InjectedContext::new().header_prefix(" X-App- "), request()),
-        [text("@http_x_app_version", "1.2")]
-    );
-    assert_eq!(
-        injected(
-            InjectedContext::new()
-                .header("x-country")
-                .header("x-none")
-                .header_prefix("x-app"),
-            request()
-        ),
-        [
-            text("@http_x_app_version", "1.2"),
-            text("@http_x_application", "other"),
-            text("@http_x_country", "BR"),
-        ]
-    );
-    let blank = InjectedContext::new().header("").header_prefix(" ");
-    assert_eq!(injected(blank, request()), []);
-}
-
-#[test]
-fn injected_headers_of_several_values_are_joined() {
-    let rules = || InjectedContext::new().header("x-it");
-    let request = |values: &[&[u8]]| {
-        let headers: Vec<_> = values.iter().map(|value| ("x-it", *value)).collect();
-        injected(rules(), with(&headers))
-    };
-    assert_eq!(
-        request(&[b"a", b"b, c", b"d"]),
-        [text("@http_x_it", "a, b, c, d")]
-    );
-    assert_eq!(request(&[b"a", b""]), [text("@http_x_it", "a, ")]);
-    assert_eq!(request(&[b"", b""]), [text("@http_x_it", ", ")]);
-    assert_eq!(request(&[b""]), []);
-    assert_eq!(request(&[]), []);
-    // As Go's JSON would print it.
-    assert_eq!(request(&[b"a\xffb"]), [text("@http_x_it", "a\u{fffd}b")]);
-}
-
-#[test]
-fn the_injected_host_is_named_but_never_prefixed() {
-    let host = || InjectedContext::new().header("Host");
-    let named = [text("@http_host", "example.com:81")];
-    // HTTP/1 has the host in a header, HTTP/2 in the address.
-    let http1 = || Request::builder().header("host", "example.com:81");
-    let http2 = || Request::builder().uri("http://example.com:81/");
-    assert_eq!(injected(host(), http1()), named);
-    assert_eq!(injected(host(), http2()), named);
-    assert_eq!(injected(host(), Request::builder()), []);
-    let prefix = || InjectedContext::new().header_prefix("ho");
-    assert_eq!(injected(prefix(), http1()), []);
-    assert_eq!(injected(prefix(), http2()), []);
-}
-
-#[test]
-fn an_injected_header_replaces_the_callers_and_without_it_the_callers_stays() {
-    let rules = || {
-        ContextRules::new()
-            .with(|_, context| context.set("@http_x_country", "of the caller"))
-            .inject(InjectedContext::new().header("x-country"))
-    };
-    let country = |headers: &[(&str, &[u8])]| {
-        let context = by(rules(), with(headers));
-        context.attribute("@http_x_country").map(ValueRef::to_owned)
-    };
-    assert_eq!(country(&[("x-country", b"BR")]), Some("BR".into()));
-    assert_eq!(country(&[("x-country", b"")]), Some("of the caller".into()));
-    assert_eq!(country(&[]), Some("of the caller".into()));
 }

@@ -121,14 +121,39 @@ async fn an_error_of_a_call_is_that_of_the_inner_service() {
 
 #[tokio::test]
 async fn a_clone_is_not_ready_because_the_original_was() {
-    let (mut original, mut handle) = around_mock(&VexillaLayer::new(vexilla(true)));
-    handle.allow(1);
-    assert!(original.poll_ready().is_ready());
+    /// Answers whether it was made ready before, which a clone is not.
+    #[derive(Default)]
+    struct Readied(bool);
+
+    impl Clone for Readied {
+        fn clone(&self) -> Self {
+            Self(false)
+        }
+    }
+
+    impl Service<Request<()>> for Readied {
+        type Response = bool;
+        type Error = Infallible;
+        type Future = Ready<Result<bool, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+            self.0 = true;
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<()>) -> Self::Future {
+            ready(Ok(std::mem::take(&mut self.0)))
+        }
+    }
+
+    let mut original = VexillaLayer::new(vexilla(true)).layer(Readied::default());
+    original.ready().await.unwrap();
     let mut clone = original.clone();
-    assert!(clone.poll_ready().is_pending());
-    drop(original.call(Request::new(())));
-    handle.allow(1);
-    assert!(clone.poll_ready().is_ready());
+    assert!(!clone.call(Request::new(())).await.unwrap());
+    assert!(original.call(Request::new(())).await.unwrap());
+    assert!(!original.call(Request::new(())).await.unwrap());
+    clone.ready().await.unwrap();
+    assert!(clone.call(Request::new(())).await.unwrap());
 }
 
 #[tokio::test]
