@@ -38,10 +38,7 @@ impl fmt::Display for Report {
         write!(
             f,
             "{:32} {:>5} flags {:>7} evaluations {:>5} other checks {:>4} mismatches",
-            self.path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy(),
+            self.path.file_name().unwrap_or_default().to_string_lossy(),
             self.flags,
             self.evaluations,
             self.other,
@@ -109,14 +106,19 @@ pub struct Vectors {
     samples: Vec<Exchange>,
     #[serde(default)]
     requests: Vec<Exchange>,
-    zero_key: Option<Box<Vectors>>,
+    zero_key: Option<Box<Self>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Refused {
-    Constraint { constraint: (String, String, String) },
-    Flag { flag: String, error: String },
+    Constraint {
+        constraint: (String, String, String),
+    },
+    Flag {
+        flag: String,
+        error: String,
+    },
 }
 
 #[derive(Debug, Deserialize)]
@@ -249,9 +251,9 @@ fn suite(vectors: &Vectors, report: &mut Report) {
     let snapshot = vectors.snapshot();
     report.flags += snapshot.len();
     for problem in snapshot.problems() {
-        report
-            .mismatches
-            .push(format!("a flag that Flagr evaluates has a problem: {problem:?}"));
+        report.mismatches.push(format!(
+            "a flag that Flagr evaluates has a problem: {problem:?}"
+        ));
     }
     evaluations(vectors, &snapshot, report);
     for refused in &vectors.refused {
@@ -390,9 +392,9 @@ fn exchange_agrees(snapshot: &Snapshot, exchange: &Exchange, report: &mut Report
         EmptyEntity::NoRollout,
     );
     let unknown = ours.flag_id().is_none();
-    let attachment = ours.attachment().map(|attachment| {
-        serde_json::from_str(attachment.json()).expect("an attachment is JSON")
-    });
+    let attachment = ours
+        .attachment()
+        .map(|attachment| serde_json::from_str(attachment.json()).expect("an attachment is JSON"));
     let mut answer = Answer {
         // Of an unknown flag Flagr echoes what was asked for.
         flag_id: ours.flag_id().or(request.flag_id).unwrap_or(0),
@@ -469,7 +471,13 @@ fn exported(set: FlagSet) -> serde_json::Value {
 /// which of the two Flagr prints tells whether a file had the member.
 fn normalized(mut export: serde_json::Value) -> serde_json::Value {
     fn lists(value: &mut serde_json::Value) {
-        const LISTS: [&str; 5] = ["Segments", "Variants", "Constraints", "Distributions", "Tags"];
+        const LISTS: [&str; 5] = [
+            "Segments",
+            "Variants",
+            "Constraints",
+            "Distributions",
+            "Tags",
+        ];
         match value {
             serde_json::Value::Array(items) => items.iter_mut().for_each(lists),
             serde_json::Value::Object(members) => {

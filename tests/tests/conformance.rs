@@ -4,6 +4,8 @@
 //! was compared. When the environment variable `VEXILLA_VECTORS` names a
 //! folder, the vector files in it are compared as well.
 
+#![expect(clippy::print_stdout, reason = "the test prints what it compared")]
+
 use std::path::Path;
 
 use vexilla_tests::vectors;
@@ -14,7 +16,10 @@ fn compare_folder(folder: &Path) {
     let mut mismatches = 0;
     for file in files {
         let Some(report) = vectors::compare(&file) else {
-            println!("{}: for a server that speaks Flagr's API, passed over", file.display());
+            println!(
+                "{}: for a server that speaks Flagr's API, passed over",
+                file.display()
+            );
             continue;
         };
         println!("{report}");

@@ -32,7 +32,12 @@ fn flag(property: &str, operator: &str, value: &str) -> Flag {
 /// Compiles, evaluates and explains; tells whether the flag has a problem.
 fn use_up(property: &str, operator: &str, value: &str) -> bool {
     let vexilla = Vexilla::fixed([flag(property, operator, value)]);
-    let flags = vexilla.flags(Context::new("u").with("p", 1).with("q", "x").with("l", [1, 2]));
+    let flags = vexilla.flags(
+        Context::new("u")
+            .with("p", 1)
+            .with("q", "x")
+            .with("l", [1, 2]),
+    );
     let _ = flags.bool("flag");
     let _ = flags.explain("flag").to_string();
     vexilla.snapshot().problems().next().is_some()
@@ -56,7 +61,9 @@ fn brackets_nest_as_deep_as_documented_and_no_deeper() {
             }
             assert!(!use_up("p", "EQ", &conditions), "{operator}");
         }
-        for unclosed in ["(", "{", "[", "/", "\"", "'", "`", "/*", "-", "NOT ", "!", "{p}{", "{p["] {
+        for unclosed in [
+            "(", "{", "[", "/", "\"", "'", "`", "/*", "-", "NOT ", "!", "{p}{", "{p[",
+        ] {
             assert!(use_up("p", "EQ", &unclosed.repeat(100_000)), "{unclosed}");
         }
     });
@@ -67,20 +74,32 @@ fn chains_are_as_long_as_they_like() {
     on_small_stack(|| {
         for operator in ["AND", "OR", "XOR", "NAND", "==", "IN", "=~"] {
             let link = format!(" {operator} {{q}} == 2");
-            assert!(!use_up("p", "EQ", &format!("1{}", link.repeat(20_000))), "{operator}");
+            assert!(
+                !use_up("p", "EQ", &format!("1{}", link.repeat(20_000))),
+                "{operator}"
+            );
         }
         let items = vec!["\"x\""; 30_000].join(",");
         assert!(!use_up("q", "IN", &format!("[{items}]")));
         let too_many = vec!["1"; 40_000].join(",");
-        assert!(use_up("p", "IN", &format!("[{too_many}]")), "Flagr's own limit");
+        assert!(
+            use_up("p", "IN", &format!("[{too_many}]")),
+            "Flagr's own limit"
+        );
         for steps in [".a[0]", "[-1]"] {
             let property = format!("p{}", steps.repeat(20_000));
             assert!(!use_up(&property, "EQ", "1"), "{steps}");
             let numbers = vec!["1"; 20_000].join(",");
-            assert!(!use_up(&property, "NOTIN", &format!("[{numbers}]")), "{steps}");
+            assert!(
+                !use_up(&property, "NOTIN", &format!("[{numbers}]")),
+                "{steps}"
+            );
         }
         let megabyte = "x".repeat(1 << 20);
-        assert!(use_up("q", "EQ", &format!("\"{megabyte}\"")), "more than a segment may have");
+        assert!(
+            use_up("q", "EQ", &format!("\"{megabyte}\"")),
+            "more than a segment may have"
+        );
     });
 }
 
@@ -122,10 +141,10 @@ fn numbers_beyond_all_ranges_are_no_trouble() {
 fn pieces() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         prop::sample::select(vec![
-            "{p}", "{q}", "{l}", "{p.a[0]}", "\"x\"", "'x'", "`x`", "1", "-1", "0x1p4", "1_0", ".5",
-            "[1, 2]", "[\"x\"]", "/x/", "(", ")", "AND", "or", "XOR", "NAND", "NOT", "IN",
-            "CONTAINS", "TRUE", "==", "!=", "<", ">=", "=~", "!~", "/*", "*/", "//", "\n", "{", "}",
-            "[", "]", "@", "-", "\\", "\"", "é", "\u{0}",
+            "{p}", "{q}", "{l}", "{p.a[0]}", "\"x\"", "'x'", "`x`", "1", "-1", "0x1p4", "1_0",
+            ".5", "[1, 2]", "[\"x\"]", "/x/", "(", ")", "AND", "or", "XOR", "NAND", "NOT", "IN",
+            "CONTAINS", "TRUE", "==", "!=", "<", ">=", "=~", "!~", "/*", "*/", "//", "\n", "{",
+            "}", "[", "]", "@", "-", "\\", "\"", "é", "\u{0}",
         ])
         .prop_map(str::to_owned),
         any::<char>().prop_map(String::from),

@@ -2,14 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+use std::cell::RefCell;
+use std::future::pending;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use vexilla_core::flag::Flag;
-use vexilla_core::{Context, FlagSet, Source, SourceError, Vexilla};
+use vexilla_core::flag::{Constraint, Flag, Segment};
+use vexilla_core::{Context, FlagSet, MemorySource, Reason, Source, SourceError, Vexilla};
 
 /// A source that tells when it was asked.
 #[derive(Clone, Default)]
@@ -42,7 +45,10 @@ impl Source for Scripted {
         if (from.load(Ordering::SeqCst)..until.load(Ordering::SeqCst)).contains(&number) {
             return Err(SourceError::other("scripted"));
         }
-        Ok(FlagSet::from([Flag::boolean("even", number % 2 == 0)]))
+        Ok(FlagSet::from([Flag::boolean(
+            "even",
+            number.is_multiple_of(2),
+        )]))
     }
 
     async fn changed(&self) {
@@ -64,6 +70,57 @@ impl Scripted {
     }
 }
 
+/// Waits until something is so, for less than an interval. Flags are compiled
+/// on a thread of their own; paused time waits for it.
+async fn until(so: impl Fn() -> bool) {
+    for _ in 0..1000 {
+        if so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("it never came");
+}
+
+thread_local! {
+    /// What was logged by this test.
+    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Log;
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        LOG.with_borrow_mut(|log| log.extend(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Starts to log. One subscriber serves all tests: one for each thread would
+/// miss events that another thread came across first.
+fn log() {
+    static LOGGING: Once = Once::new();
+    LOGGING.call_once(|| {
+        tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(|| Log)
+            .init();
+    });
+    LOG.with_borrow_mut(Vec::clear);
+}
+
+/// How many lines were logged with this in them.
+fn logged(part: &str) -> usize {
+    LOG.with_borrow(|log| {
+        let log = String::from_utf8_lossy(log);
+        log.lines().filter(|line| line.contains(part)).count()
+    })
+}
+
 async fn start(source: &Scripted) -> Vexilla {
     let vexilla = Vexilla::builder(source.clone()).build().await.unwrap();
     source.fetched().await;
@@ -80,8 +137,14 @@ async fn flags_are_fetched_at_the_interval_give_or_take() {
     let times = source.inner.times.lock().unwrap();
     let gaps: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
     let (least, most) = (Duration::from_millis(8_999), Duration::from_millis(11_005));
-    assert!(gaps.iter().all(|gap| (least..most).contains(gap)), "{gaps:?}");
-    assert!(gaps.iter().any(|gap| *gap != gaps[0]), "no two services in step");
+    assert!(
+        gaps.iter().all(|gap| (least..most).contains(gap)),
+        "{gaps:?}"
+    );
+    assert!(
+        gaps.iter().any(|gap| *gap != gaps[0]),
+        "no two services in step"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,13 +163,14 @@ async fn failures_keep_the_flags_and_the_fetching_goes_on() {
     let source = Scripted::fails(1, 4);
     let vexilla = start(&source).await;
     for _ in 0..4 {
-        assert!(vexilla.flags(Context::new("u")).bool("even"), "those of the first fetch");
+        assert!(
+            vexilla.flags(Context::new("u")).bool("even"),
+            "those of the first fetch"
+        );
         source.fetched().await;
     }
     // The fourth succeeds; wait until what it brought is served.
-    while vexilla.is_stale() {
-        tokio::task::yield_now().await;
-    }
+    until(|| !vexilla.is_stale()).await;
     assert!(vexilla.flags(Context::new("u")).bool("even"));
 }
 
@@ -138,9 +202,113 @@ async fn dropping_the_last_handle_ends_the_fetching() {
     drop(source);
     assert!(alive.upgrade().is_some(), "a clone is left");
     drop(clone);
-    while alive.upgrade().is_some() {
-        tokio::task::yield_now().await;
+    until(|| alive.upgrade().is_none()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn flags_that_were_read_outlive_the_fetching() {
+    let source = Scripted::default();
+    let alive = Arc::downgrade(&source.inner);
+    let vexilla = start(&source).await;
+    let flags = vexilla.flags(Context::new("u"));
+    let pinned = vexilla.pin();
+    drop((source, vexilla));
+    until(|| alive.upgrade().is_none()).await;
+    assert!(flags.bool("even") && pinned.flags(Context::new("u")).bool("even"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_last_handle_ends_a_fetch_under_way() {
+    /// Gives flags once, then never answers.
+    struct Hanging(Arc<AtomicUsize>);
+
+    impl Source for Hanging {
+        fn name(&self) -> String {
+            "hanging".to_owned()
+        }
+
+        async fn fetch(&self) -> Result<FlagSet, SourceError> {
+            match self.0.fetch_add(1, Ordering::SeqCst) {
+                0 => Ok(FlagSet::default()),
+                _ => pending().await,
+            }
+        }
+
+        async fn changed(&self) {}
     }
+
+    let fetches = Arc::new(AtomicUsize::new(0));
+    let vexilla = Vexilla::builder(Hanging(Arc::clone(&fetches)));
+    let vexilla = vexilla.build().await.unwrap();
+    until(|| fetches.load(Ordering::SeqCst) == 2).await;
+    drop(vexilla);
+    until(|| Arc::strong_count(&fetches) == 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_in_memory_is_fetched_at_once_by_all_that_share_it() {
+    let source = MemorySource::new([Flag::boolean("new", false)]);
+    let one = Vexilla::builder(source.clone()).build().await.unwrap();
+    let other = Vexilla::builder(source.clone()).build().await.unwrap();
+    let before = Instant::now();
+    for value in [true, false, true] {
+        source.update(|set| set.flags = vec![Flag::boolean("new", value)]);
+        for vexilla in [&one, &other] {
+            until(|| vexilla.flags(Context::new("u")).bool("new") == value).await;
+        }
+    }
+    let least = Duration::from_secs(9);
+    assert!(before.elapsed() < least, "without waiting for the interval");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_flag_is_left_by_itself_and_logged_once() {
+    log();
+    let bad = |value: &str| {
+        let constraint = Constraint::new("country", "EQ", value);
+        let segment = Segment::new().rollout(100).constraint(constraint);
+        Flag::new("bad").enabled(true).segment(segment)
+    };
+    let set = |bad, good| FlagSet::from([bad, Flag::boolean("good", good)]);
+
+    let source = MemorySource::new(set(bad("BR"), true));
+    let vexilla = Vexilla::builder(source.clone()).build().await.unwrap();
+    let flags = vexilla.flags(Context::new("u"));
+    assert!(flags.bool("good") && flags.bool_or("bad", true));
+    assert_eq!(flags.evaluate("bad").reason(), Reason::Error);
+    let message = "a flag cannot be evaluated";
+    assert_eq!(logged(message), 1);
+    assert_eq!(logged("flag=\"bad\""), 1);
+
+    assert!(!vexilla.refresh().await.unwrap());
+    source.update(|held| *held = set(bad("BR"), false));
+    assert!(vexilla.refresh().await.unwrap());
+    assert!(!vexilla.flags(Context::new("u")).bool("good"));
+    assert_eq!(logged(message), 1, "the problem is known");
+
+    source.update(|held| *held = set(bad("BR OR"), false));
+    assert!(vexilla.refresh().await.unwrap());
+    assert_eq!(logged(message), 2, "another problem");
+
+    source.update(|held| *held = set(bad("\"BR\""), false));
+    assert!(vexilla.refresh().await.unwrap());
+    assert_eq!(
+        vexilla.flags(Context::new("u")).evaluate("bad").error(),
+        None
+    );
+    source.update(|held| *held = set(bad("BR"), false));
+    assert!(vexilla.refresh().await.unwrap());
+    assert_eq!(logged(message), 3, "it came back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_logged_with_what_is_still_held() {
+    log();
+    let source = Scripted::fails(1, 2);
+    let vexilla = start(&source).await;
+    vexilla.refresh().await.unwrap_err();
+    assert_eq!(logged("could not be fetched"), 1);
+    assert_eq!(logged("flags=1"), 2, "the flags that came, and that stay");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,16 +1,16 @@
-//! Sources against real files and real sockets: whatever is no set of flags is
+//! Sources against real sockets: whatever is no set of flags is
 //! a typed error, and never takes the place of flags.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use std::io::Write;
+use std::error::Error;
+use std::fmt::Debug;
 use std::time::Duration;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use vexilla_core::flag::Flag;
+use vexilla_core::flag::{DocumentErrorKind, Flag};
 use vexilla_core::{
-    Context, FileSource, FlagrSource, MemorySource, Source, SourceError, SourceErrorKind, Vexilla,
+    Context, FlagrSource, FlagrSourceBuilder, MemorySource, Source, SourceError, SourceErrorKind,
+    Vexilla,
 };
 use vexilla_tests::fake_flagr::{Answer, FakeFlagr};
 
@@ -18,247 +18,356 @@ const FLAGS: &str = r#"{"Flags":[{"ID":1,"Key":"new","Enabled":true,"SnapshotID"
     "Variants":[{"ID":1,"Key":"on"}],
     "Segments":[{"ID":1,"RolloutPercent":100,
         "Distributions":[{"ID":1,"VariantID":1,"VariantKey":"on","Percent":100}]}]}]}"#;
+const LOGIN_PAGE: &str = "<!doctype html><html><body>Please log in</body></html>";
+const MAX_BYTES: usize = 100_000;
 
-fn gzipped(body: &[u8]) -> Answer {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(body).unwrap();
-    let headers = "content-encoding: gzip\r\n".to_owned();
-    Answer::Whole(200, headers, encoder.finish().unwrap())
+/// A server that gives these answers, then status 500.
+fn server(answers: impl IntoIterator<Item = Answer>) -> FakeFlagr {
+    let server = FakeFlagr::start().unwrap();
+    for answer in answers {
+        server.answer(answer);
+    }
+    server
 }
 
-/// The error of a source whose server answers so.
-async fn error_of(answer: Answer) -> SourceError {
-    let flagr = FakeFlagr::start([answer]);
-    let source = FlagrSource::builder(&flagr.url)
-        .timeout(Duration::from_millis(300))
-        .max_bytes(100_000)
-        .build()
-        .unwrap();
-    let error = source.fetch().await.unwrap_err();
-    let host = flagr.url.trim_start_matches("http://");
-    assert!(error.to_string().contains(host), "{error}");
+/// A source that knows secrets; each of them has `secret` in it.
+fn builder(server: &FakeFlagr) -> FlagrSourceBuilder {
+    let address = server.address();
+    let url =
+        format!("http://secret-name:secret-password@{address}/secret-path/?token=secret-token");
+    FlagrSource::builder(&url)
+        .header("x-api-key", "secret-key")
+        .max_bytes(MAX_BYTES)
+}
+
+async fn held(source: impl Source) -> Vexilla {
+    let vexilla = Vexilla::builder(source).refresh_interval(Duration::from_secs(3600));
+    vexilla.build().await.unwrap()
+}
+
+/// Neither form of an error or of anything it stands in tells a secret.
+fn assert_no_secret(shown: &[&dyn Debug], error: &SourceError) {
+    let mut shown: Vec<_> = shown.iter().map(|shown| format!("{shown:?}")).collect();
+    let mut cause: Option<&dyn Error> = Some(error);
+    while let Some(error) = cause {
+        shown.extend([
+            format!("{error}"),
+            format!("{error:?}"),
+            format!("{error:#?}"),
+        ]);
+        cause = error.source();
+    }
+    for shown in shown {
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+}
+
+/// The error of such an answer, when flags are held already. Sees to it that
+/// they stay, are marked as stale, and no longer once an answer is good.
+async fn outage(answer: Answer) -> SourceError {
+    let server = server([Answer::json(FLAGS), answer, Answer::json(FLAGS)]);
+    let source = builder(&server).build().unwrap();
+    let vexilla = held(source.clone()).await;
+    assert!(!vexilla.is_stale());
+
+    let error = vexilla.refresh().await.unwrap_err();
+    assert!(
+        error.to_string().contains(&server.address().to_string()),
+        "{error}"
+    );
+    assert_no_secret(&[&source, &builder(&server), &vexilla], &error);
+    assert!(vexilla.is_stale());
+    let flags = vexilla.flags(Context::new("u"));
+    assert!(flags.bool("new") && flags.evaluate("new").is_stale());
+
+    assert!(
+        !vexilla.refresh().await.unwrap(),
+        "the same flags are no change"
+    );
+    assert!(!vexilla.is_stale());
+    let flags = vexilla.flags(Context::new("u"));
+    assert!(flags.bool("new") && !flags.evaluate("new").is_stale());
+    assert_eq!(vexilla.snapshot().version(), 3);
     error
 }
 
 #[tokio::test]
 async fn answers_that_are_no_set_of_flags_are_errors() {
-    let html = "<!doctype html><html><body>Please log in</body></html>";
-    for body in [
-        html,
-        "",
-        r#"{"Flags":[{"ID":1,"Key":"new""#,
-        r#"{"message":"internal error"}"#,
-        "{}",
-        "null",
-        r#"{"Flags":null}"#,
-        r#"{"Flags":{}}"#,
-        "[]",
-        "5",
+    use DocumentErrorKind::{Empty, MissingFlags, NotAFlagSet, Syntax};
+
+    for (body, kind) in [
+        (LOGIN_PAGE, Syntax),
+        ("", Empty),
+        ("\r\n", Empty),
+        (&FLAGS[..FLAGS.len() / 2], Syntax),
+        (r#"{"Flags":[]}{"Flags":[]}"#, Syntax),
+        (r#"{"message":"internal error"}"#, MissingFlags),
+        ("{}", MissingFlags),
+        (r#"{"Flags":null}"#, MissingFlags),
+        ("null", MissingFlags),
+        (r#"{"Flags":{}}"#, NotAFlagSet),
+        ("[]", NotAFlagSet),
+        ("5", NotAFlagSet),
     ] {
-        let error = error_of(Answer::json(body)).await;
+        let error = outage(Answer::json(body)).await;
         assert_eq!(error.kind(), SourceErrorKind::Document, "{body}: {error}");
-        assert!(error.document().is_some(), "{body}");
+        assert_eq!(error.document().unwrap().kind(), kind, "{body}: {error}");
     }
-    for status in [201, 204, 400, 401, 403, 404, 429, 500, 501, 503] {
-        let error = error_of(Answer::error(status)).await;
-        assert_eq!(error.kind(), SourceErrorKind::Status(status), "{error}");
-    }
-    let login = "location: /login\r\n".to_owned();
-    let error = error_of(Answer::Whole(302, login, html.into())).await;
-    assert_eq!(error.kind(), SourceErrorKind::Status(302));
-    assert!(error.to_string().contains("login"), "{error}");
+    let broken = Answer::json(b"{\"Flags\":[\n  \xff]}");
+    let error = outage(broken).await;
+    assert_eq!(error.document().unwrap().line(), 2, "{error}");
 }
 
 #[tokio::test]
-async fn faults_on_the_wire_are_errors() {
-    let whole = FLAGS.as_bytes();
-    for answer in [
-        Answer::Truncated(whole.len() + 1, whole.to_vec()),
-        Answer::Closed,
-        Answer::Whole(200, "content-encoding: gzip\r\n".to_owned(), b"no gzip".to_vec()),
-    ] {
-        let error = error_of(answer.clone()).await;
-        assert_eq!(error.kind(), SourceErrorKind::Unreachable, "{answer:?}: {error}");
+async fn answers_of_another_status_are_errors() {
+    for status in [201, 204, 206, 304, 400, 401, 403, 404, 429, 500, 501, 503] {
+        // Even where there are flags in them.
+        let body = if status == 204 || status == 304 {
+            ""
+        } else {
+            FLAGS
+        };
+        let error = outage(Answer::status(status).body(body)).await;
+        assert_eq!(error.kind(), SourceErrorKind::Status(status), "{error}");
+        assert!(error.to_string().contains(&status.to_string()), "{error}");
     }
-    let error = error_of(Answer::Silent).await;
-    assert_eq!(error.kind(), SourceErrorKind::Timeout, "{error}");
+}
 
-    let nobody = FakeFlagr::start([]).url.clone();
-    let source = FlagrSource::new(&nobody).unwrap();
-    let mut kind = None;
-    // The listener may take one more connection before it is gone.
-    for _ in 0..3 {
-        kind = source.fetch().await.err().map(|error| error.kind());
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = server([Answer::json(FLAGS)]);
+    for (status, location) in [(302, "/login".to_owned()), (307, elsewhere.url())] {
+        let redirect = Answer::status(status)
+            .header("Location", &location)
+            .body(LOGIN_PAGE);
+        let error = outage(redirect).await;
+        assert_eq!(error.kind(), SourceErrorKind::Status(status));
+        assert!(error.to_string().contains("login"), "{error}");
     }
-    assert_eq!(kind, Some(SourceErrorKind::Unreachable));
+    assert_eq!(elsewhere.requests(), [""; 0]);
+}
+
+#[tokio::test]
+async fn connections_that_break_are_errors() {
+    for (answer, message) in [
+        (
+            Answer::json(FLAGS).cut_after(20),
+            "cannot read the answer of",
+        ),
+        (
+            Answer::json(FLAGS).cut_after(0),
+            "cannot read the answer of",
+        ),
+        (Answer::reset(), "cannot reach"),
+        (
+            Answer::json("no gzip").header("Content-Encoding", "gzip"),
+            "cannot read the answer of",
+        ),
+        (
+            Answer::json(FLAGS).gzip().unwrap().cut_after(20),
+            "cannot read the answer of",
+        ),
+        (Answer::json(FLAGS).header("no name", ""), "cannot reach"),
+    ] {
+        let error = outage(answer.clone()).await;
+        assert_eq!(
+            error.kind(),
+            SourceErrorKind::Unreachable,
+            "{answer:?}: {error}"
+        );
+        assert!(
+            error.to_string().starts_with(message),
+            "{answer:?}: {error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_too_long_is_an_error() {
+    for answer in [
+        Answer::silence(),
+        Answer::json(FLAGS).stall_after(0),
+        Answer::json(FLAGS).stall_after(20),
+    ] {
+        let server = server([answer.clone(), answer.clone()]);
+        let impatient = builder(&server).timeout(Duration::from_millis(50));
+        let source = impatient.build().unwrap();
+        let vexilla = Vexilla::builder(source.clone())
+            .refresh_interval(Duration::from_secs(3600))
+            .start_without_flags()
+            .build()
+            .await
+            .unwrap();
+        vexilla.replace([Flag::boolean("new", true)]);
+        let error = vexilla.refresh().await.unwrap_err();
+        assert_eq!(
+            error.kind(),
+            SourceErrorKind::Timeout,
+            "{answer:?}: {error}"
+        );
+        let told = error.to_string();
+        assert!(told.contains(&server.address().to_string()), "{error}");
+        assert_no_secret(&[&source], &error);
+        assert!(vexilla.flags(Context::new("u")).bool("new") && vexilla.is_stale());
+    }
+}
+
+#[tokio::test]
+async fn a_port_where_nobody_listens_is_an_error() {
+    let address = "127.0.0.1:1";
+    let url = format!("http://secret-name:secret@{address}/?secret");
+    let source = FlagrSource::new(&url).unwrap();
+    let error = source.fetch().await.unwrap_err();
+    assert_eq!(error.kind(), SourceErrorKind::Unreachable);
+    let start = format!("cannot reach Flagr at {address}: ");
+    assert!(error.to_string().starts_with(&start), "{error}");
+    assert_no_secret(&[&source, &source.name()], &error);
 }
 
 #[tokio::test]
 async fn answers_beyond_the_limit_are_errors_packed_or_not() {
-    let mut large = FLAGS.to_owned();
-    large.push_str(&" ".repeat(200_000));
-    for answer in [Answer::json(&large), gzipped(large.as_bytes())] {
-        assert_eq!(error_of(answer).await.kind(), SourceErrorKind::TooLarge);
+    let padded = |length: usize| FLAGS.to_owned() + &" ".repeat(length - FLAGS.len());
+    let bomb = padded(20_000_000);
+    for answer in [
+        Answer::json(padded(MAX_BYTES + 1)),
+        Answer::json(padded(MAX_BYTES + 1)).gzip().unwrap(),
+        Answer::json(bomb).gzip().unwrap(),
+    ] {
+        let error = outage(answer).await;
+        assert_eq!(error.kind(), SourceErrorKind::TooLarge, "{error}");
+        assert!(error.to_string().contains("max_bytes"), "{error}");
+    }
+    for answer in [
+        Answer::json(padded(MAX_BYTES)),
+        Answer::json(padded(MAX_BYTES)).gzip().unwrap(),
+    ] {
+        let server = server([answer]);
+        let set = builder(&server).build().unwrap().fetch().await.unwrap();
+        assert_eq!(set.flags.len(), 1);
     }
 }
 
 #[tokio::test]
-async fn gzip_is_read() {
-    let flagr = FakeFlagr::start([gzipped(FLAGS.as_bytes())]);
-    let set = FlagrSource::new(&flagr.url).unwrap().fetch().await.unwrap();
+async fn gzip_is_asked_for_and_read() {
+    let server = server([Answer::json(FLAGS).gzip().unwrap()]);
+    let source = FlagrSource::new(&server.url()).unwrap();
+    let set = source.fetch().await.unwrap();
     assert_eq!(set.flags[0].key, "new");
-    assert!(flagr.requests()[0].contains("accept-encoding: gzip"));
+    let request = server.requests().remove(0).to_lowercase();
+    assert!(
+        request.contains("\r\naccept-encoding: gzip\r\n"),
+        "{request}"
+    );
 }
 
 #[tokio::test]
-async fn a_fetch_that_fails_leaves_the_flags_and_marks_them() {
-    let flagr = FakeFlagr::start([
-        Answer::json(FLAGS),
-        Answer::json("<html>"),
-        Answer::error(500),
-        Answer::json(FLAGS),
-    ]);
-    let source = FlagrSource::new(&flagr.url).unwrap();
-    let vexilla = Vexilla::builder(source)
-        .refresh_interval(Duration::from_secs(3600))
-        .build()
-        .await
-        .unwrap();
-    for _ in 0..2 {
-        assert!(vexilla.refresh().await.is_err());
-        let flags = vexilla.flags(Context::new("u"));
-        assert!(flags.bool("new") && flags.evaluate("new").is_stale());
-    }
-    assert!(!vexilla.refresh().await.unwrap(), "the same flags are no change");
-    assert!(!vexilla.is_stale());
-    assert_eq!(vexilla.snapshot().version(), 3);
+async fn an_export_without_flags_is_a_set() {
+    let server = server([Answer::json(FLAGS), Answer::json(r#"{"Flags":[]}"#)]);
+    let vexilla = held(builder(&server).build().unwrap()).await;
+    assert!(vexilla.refresh().await.unwrap());
+    assert!(vexilla.snapshot().is_empty() && !vexilla.is_stale());
 }
 
 #[tokio::test]
 async fn paths_credentials_and_headers_are_sent() {
-    let flagr = FakeFlagr::start([Answer::json(FLAGS)]);
-    let with_path = format!("{}/flagr?query#fragment", flagr.url);
-    let bearer = FlagrSource::builder(&with_path)
-        .bearer_token("s3cret")
-        .header("X-Team", "checkout");
-    bearer.clone().build().unwrap().fetch().await.unwrap();
-    let basic = FlagrSource::builder(&flagr.url).basic_auth("alice", "p4ss");
-    basic.build().unwrap().fetch().await.unwrap();
-    let in_url = flagr.url.replace("http://", "http://bob:pw@");
-    FlagrSource::new(&in_url).unwrap().fetch().await.unwrap();
+    let server = server([]);
+    let (url, address) = (server.url(), server.address());
+    let at = FlagrSource::builder;
+    for builder in [
+        at(&url).bearer_token("t0ken"),
+        at(&url).basic_auth("alice", "p4ss"),
+        at(&format!("http://bob:p%40ss@{address}")),
+        at(&format!("{url}/behind/a%20proxy?query#fragment")),
+        at(&format!("{url}/flagr/")),
+        at(&url)
+            .header("X-Team", "checkout")
+            .header("x-team", "cart"),
+        at(&format!("http://bob:p4ss@{address}")).basic_auth("alice", "p4ss"),
+        at(&format!("http://bob:p4ss@{address}")).bearer_token("t0ken"),
+    ] {
+        builder.build().unwrap().fetch().await.unwrap_err();
+    }
 
-    let requests = flagr.requests();
-    let start = "get /flagr/api/v1/export/eval_cache/json http/1.1\n";
-    assert!(requests[0].starts_with(start), "{}", requests[0]);
-    assert!(requests[0].contains("authorization: bearer s3cret\n"));
-    assert!(requests[0].contains("x-team: checkout\n"));
-    assert!(requests[1].starts_with("get /api/v1/export/eval_cache/json http/1.1\n"));
-    assert!(requests[1].contains("authorization: basic ywxpy2u6cdrzcw==\n"));
-    assert!(requests[2].contains("authorization: basic ym9ionb3\n"));
-
-    let shown = format!("{bearer:?} {:?}", bearer.clone().build().unwrap());
-    assert!(!shown.contains("s3cret") && !shown.contains("checkout"), "{shown}");
-}
-
-#[tokio::test]
-async fn errors_tell_no_secrets() {
-    let flagr = FakeFlagr::start([Answer::error(401)]);
-    let url = flagr.url.replace("http://", "http://bob:hidden@") + "/?token=hidden";
-    let source = FlagrSource::builder(&url).bearer_token("hidden").build().unwrap();
-    let refused = source.fetch().await.unwrap_err();
-    drop(flagr);
-    let unreachable = source.fetch().await.unwrap_err();
-    let shown = format!("{refused} {refused:?} {unreachable} {unreachable:?} {source:?} {}", source.name());
-    assert!(!shown.contains("hidden"), "{shown}");
+    let requests = server.requests();
+    let export = "/api/v1/export/eval_cache/json HTTP/1.1\r\n";
+    let has = |number: usize, name: &str, values: &[&str]| {
+        let request: &String = &requests[number];
+        let headers = request.lines().filter_map(|line| line.split_once(": "));
+        let named = headers.filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        let found: Vec<_> = named.map(|(_, value)| value).collect();
+        assert_eq!(found, values, "{name} in {request:?}");
+    };
+    has(0, "authorization", &["Bearer t0ken"]);
+    has(1, "authorization", &["Basic YWxpY2U6cDRzcw=="]);
+    has(2, "authorization", &["Basic Ym9iOnBAc3M="]);
+    has(3, "authorization", &[]);
+    has(5, "x-team", &["checkout", "cart"]);
+    has(6, "authorization", &["Basic YWxpY2U6cDRzcw=="]);
+    has(7, "authorization", &["Bearer t0ken"]);
+    for (number, request) in requests.iter().enumerate() {
+        let path = match number {
+            3 => "/behind/a%20proxy",
+            4 => "/flagr",
+            _ => "",
+        };
+        assert!(
+            request.starts_with(&format!("GET {path}{export}")),
+            "{request}"
+        );
+        has(number, "host", &[&address.to_string()]);
+    }
+    assert_eq!(requests.len(), 8);
 }
 
 #[test]
 fn addresses_that_are_none_are_refused_when_the_source_is_built() {
-    for url in ["", "localhost:18000", "ftp://localhost", "http://", "/path", "http://[::1"] {
+    for url in [
+        "",
+        " ",
+        "localhost:18000",
+        "ftp://secret:secret@localhost/secret?secret",
+        "file:///secret",
+        "http://",
+        "http://secret:secret@",
+        "http://host:port",
+        "http://host:99999/secret",
+        "http://[::1",
+        "/path",
+        "//host",
+    ] {
         let error = FlagrSource::new(url).unwrap_err();
         assert_eq!(error.kind(), SourceErrorKind::Configuration, "{url}");
-    }
-    for (name, value) in [("x\r\ny", "z"), ("x", "y\r\nz"), ("", "z")] {
-        let error = FlagrSource::builder("http://localhost").header(name, value).build();
-        assert_eq!(error.unwrap_err().kind(), SourceErrorKind::Configuration, "{name:?}");
-    }
-}
-
-/// A file in a folder of its own, gone when dropped.
-struct File(std::path::PathBuf);
-
-impl File {
-    fn new(name: &str, content: &[u8]) -> Self {
-        let folder = std::env::temp_dir().join(format!("vexilla-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let path = folder.join("flags.json");
-        std::fs::write(&path, content).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        if let Some(folder) = self.0.parent() {
-            let _ = std::fs::remove_dir_all(folder);
-        }
+        assert_no_secret(&[&FlagrSource::builder(url)], &error);
     }
 }
 
 #[test]
-fn files_that_are_no_set_of_flags_are_errors_that_name_file_line_and_column() {
-    for (name, content, place) in [
-        ("empty", &b""[..], (1, 1)),
-        ("broken", b"{\n  \"Flags\": [\n    {,}\n  ]\n}", (3, 6)),
-        ("list", b"[]", (1, 1)),
-        ("number", b"5", (1, 1)),
-        ("trailing", b"{\"Flags\":[]} x", (1, 14)),
+fn headers_that_cannot_be_sent_are_refused_when_the_source_is_built() {
+    let local = || FlagrSource::builder("http://localhost");
+    for builder in [
+        local().header("x-key", "secret\r\nx-forged: 1"),
+        local().header("x-key", "secret\n"),
+        local().header("x-key", "secret\0"),
+        local().header("x\r\nx-forged", "secret"),
+        local().header("x key", "secret"),
+        local().header("", "secret"),
+        local().bearer_token("secret\r\nx-forged: 1"),
     ] {
-        let file = File::new(name, content);
-        let error = FileSource::new(&file.0).read().unwrap_err();
-        assert_eq!(error.kind(), SourceErrorKind::Document, "{name}: {error}");
-        assert!(error.to_string().contains("flags.json"), "{error}");
-        let document = error.document().unwrap();
-        assert_eq!((document.line(), document.column()), place, "{name}: {error}");
+        let error = builder.clone().build().unwrap_err();
+        assert_eq!(error.kind(), SourceErrorKind::Configuration, "{error}");
+        assert_no_secret(&[&builder], &error);
     }
-}
-
-#[test]
-fn files_that_cannot_be_read_are_errors_that_name_the_file() {
-    let missing = FileSource::new("/nowhere/flags.json").read().unwrap_err();
-    assert_eq!(missing.kind(), SourceErrorKind::Unreachable);
-    assert!(missing.to_string().contains("/nowhere/flags.json"), "{missing}");
-
-    let file = File::new("folder", b"");
-    let folder = FileSource::new(file.0.parent().unwrap()).read().unwrap_err();
-    assert_eq!(folder.kind(), SourceErrorKind::Unreachable, "{folder}");
-
-    let file = File::new("large", b"");
-    let sparse = std::fs::File::options().write(true).open(&file.0).unwrap();
-    sparse.set_len(100 << 20).unwrap();
-    let large = FileSource::new(&file.0).read().unwrap_err();
-    assert_eq!(large.kind(), SourceErrorKind::TooLarge);
-    assert!(large.to_string().contains("flags.json"), "{large}");
-}
-
-#[tokio::test]
-async fn a_file_is_read_anew_and_a_bad_edit_changes_nothing() {
-    let file = File::new("edit", FLAGS.as_bytes());
-    let vexilla = Vexilla::builder(FileSource::new(&file.0)).build().await.unwrap();
-    std::fs::write(&file.0, "{").unwrap();
-    assert!(vexilla.refresh().await.is_err());
-    assert!(vexilla.flags(Context::new("u")).bool("new"));
-    std::fs::write(&file.0, "{}").unwrap();
-    assert!(vexilla.refresh().await.unwrap());
-    assert!(vexilla.snapshot().is_empty(), "an empty set is a set");
 }
 
 #[tokio::test]
 async fn flags_in_memory_can_be_changed() {
     let source = MemorySource::new([Flag::boolean("new", false)]);
-    let vexilla = Vexilla::builder(source.clone()).build().await.unwrap();
-    assert!(!vexilla.flags(Context::new("u")).bool("new"));
+    let vexilla = held(source.clone()).await;
+    let before = vexilla.flags(Context::new("u"));
+    assert!(!before.bool("new"));
     source.update(|set| set.flags = vec![Flag::boolean("new", true)]);
-    vexilla.refresh().await.unwrap();
+    assert!(vexilla.refresh().await.unwrap());
+    assert!(!vexilla.refresh().await.unwrap());
     assert!(vexilla.flags(Context::new("u")).bool("new"));
+    assert!(!before.bool("new"), "pinned");
 }

@@ -1,6 +1,8 @@
 //! The layer against the contract of tower: readiness, errors, clones, and
 //! what a request carries afterwards.
 
+#![expect(clippy::expect_used, reason = "a test may fail by panicking")]
+
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::rc::Rc;
@@ -20,6 +22,7 @@ use vexilla_tower::{
 };
 
 type Inner = Mock<Request<()>, Response<()>>;
+type Driver = Handle<Request<()>, Response<()>>;
 
 const FLAG: &str = "new-feature";
 
@@ -28,19 +31,12 @@ fn vexilla(value: bool) -> Vexilla {
 }
 
 /// The layer around a service that is driven by hand.
-fn around_mock(
-    layer: &VexillaLayer,
-) -> (
-    Spawn<VexillaService<Inner>>,
-    Handle<Request<()>, Response<()>>,
-) {
+fn around_mock(layer: &VexillaLayer) -> (Spawn<VexillaService<Inner>>, Driver) {
     mock::spawn_layer(layer)
 }
 
 /// The request that the inner service gets.
-async fn received(
-    handle: &mut Handle<Request<()>, Response<()>>,
-) -> (Request<()>, SendResponse<Response<()>>) {
+async fn received(handle: &mut Driver) -> (Request<()>, SendResponse<Response<()>>) {
     handle.next_request().await.expect("a request")
 }
 
@@ -277,6 +273,7 @@ fn extensions_can_be_cloned_with_a_request() {
     let unread = request.clone();
     let flags = flags_from(&request).unwrap();
     let read = request.clone();
+    drop(request);
     assert!(std::ptr::eq(
         flags_from(&read).unwrap().context(),
         flags.context()

@@ -246,8 +246,6 @@ impl FlagrSourceBuilder {
                 )));
             }
         }
-        base.set_query(None);
-        base.set_fragment(None);
         if self.basic_auth.is_some() {
             // Only one can be sent. Fails where there is no host alone.
             let _ = base.set_username("");

@@ -1,5 +1,7 @@
 //! From a real request to the context that a layer makes of it.
 
+#![expect(clippy::expect_used, reason = "a test may fail by panicking")]
+
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::task::{Context as TaskContext, Poll};

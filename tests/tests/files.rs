@@ -1,0 +1,124 @@
+//! Flags files as people leave them: whatever is no set of flags is an error
+//! that names the file and the place, and never takes the place of flags.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use vexilla_core::{Context, FileSource, SourceError, SourceErrorKind, Vexilla};
+
+const FLAGS: &str = r#"{"Flags":[{"ID":1,"Key":"new","Enabled":true,"SnapshotID":3,
+    "Variants":[{"ID":1,"Key":"on"}],
+    "Segments":[{"ID":1,"RolloutPercent":100,
+        "Distributions":[{"ID":1,"VariantID":1,"VariantKey":"on","Percent":100}]}]}]}"#;
+const LOGIN_PAGE: &str = "<!doctype html><html><body>Please log in</body></html>";
+
+/// A file in a folder of its own, gone when dropped.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, content: &[u8]) -> Self {
+        let folder = std::env::temp_dir().join(format!("vexilla-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("flags.json");
+        std::fs::write(&path, content).unwrap();
+        Self(path)
+    }
+
+    fn source(&self) -> FileSource {
+        FileSource::new(&self.0)
+    }
+
+    /// The error of reading it, which names the file.
+    fn error(&self) -> SourceError {
+        let error = self.source().read().unwrap_err();
+        assert!(
+            error.to_string().contains(self.0.to_str().unwrap()),
+            "{error}"
+        );
+        error
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        if let Some(folder) = self.0.parent() {
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+}
+
+#[test]
+fn files_that_are_no_set_of_flags_are_errors_that_name_file_line_and_column() {
+    for (name, content, place) in [
+        ("empty", &b""[..], (1, 1)),
+        ("broken", b"{\n  \"Flags\": [\n    {,}\n  ]\n}", (3, 6)),
+        ("list", b"[]", (1, 1)),
+        ("number", b"5", (1, 1)),
+        ("trailing", b"{\"Flags\":[]} x", (1, 14)),
+        ("bytes", b"{\"Flags\":[\n\xff]}", (2, 1)),
+        ("html", LOGIN_PAGE.as_bytes(), (1, 1)),
+    ] {
+        let error = File::new(name, content).error();
+        assert_eq!(error.kind(), SourceErrorKind::Document, "{name}: {error}");
+        let document = error.document().unwrap();
+        assert_eq!(
+            (document.line(), document.column()),
+            place,
+            "{name}: {error}"
+        );
+        let told = format!("line {}, column {}", place.0, place.1);
+        assert!(error.to_string().contains(&told), "{error}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read_are_errors_that_name_the_file() {
+    let missing = FileSource::new("/nowhere/flags.json").read().unwrap_err();
+    assert_eq!(missing.kind(), SourceErrorKind::Unreachable);
+    assert!(missing.source().is_some(), "why it cannot be read");
+    assert!(
+        missing.to_string().contains("/nowhere/flags.json"),
+        "{missing}"
+    );
+
+    let file = File::new("folder", b"");
+    let folder = FileSource::new(file.0.parent().unwrap());
+    let error = folder.read().unwrap_err();
+    assert_eq!(error.kind(), SourceErrorKind::Unreachable, "{error}");
+    assert!(error.to_string().contains("-folder"), "{error}");
+}
+
+#[test]
+fn a_file_of_100_mb_is_an_error_that_names_the_limit() {
+    let file = File::new("large", b"");
+    let sparse = std::fs::File::options().write(true).open(&file.0).unwrap();
+    sparse.set_len(100 << 20).unwrap();
+    let error = file.error();
+    assert_eq!(error.kind(), SourceErrorKind::TooLarge);
+    assert!(error.to_string().contains("max_bytes"), "{error}");
+
+    let file = File::new("limit", FLAGS.as_bytes());
+    assert!(file.source().max_bytes(FLAGS.len()).read().is_ok());
+    let error = file.source().max_bytes(FLAGS.len() - 1).read().unwrap_err();
+    assert_eq!(error.kind(), SourceErrorKind::TooLarge);
+}
+
+#[tokio::test]
+async fn a_file_is_read_anew_and_a_bad_edit_changes_nothing() {
+    let file = File::new("edit", FLAGS.as_bytes());
+    let vexilla = Vexilla::builder(file.source()).build().await.unwrap();
+    std::fs::write(&file.0, "{").unwrap();
+    assert!(vexilla.refresh().await.is_err());
+    assert!(vexilla.flags(Context::new("u")).bool("new") && vexilla.is_stale());
+    std::fs::write(&file.0, FLAGS).unwrap();
+    assert!(
+        !vexilla.refresh().await.unwrap(),
+        "the same flags are no change"
+    );
+    assert!(!vexilla.is_stale());
+    std::fs::write(&file.0, "{}").unwrap();
+    assert!(vexilla.refresh().await.unwrap());
+    assert!(vexilla.snapshot().is_empty(), "an empty set is a set");
+}
