@@ -53,6 +53,7 @@ pub struct FlagrSourceBuilder {
     timeout: Duration,
     connect_timeout: Duration,
     max_bytes: usize,
+    proxy_from_env: bool,
 }
 
 impl FlagrSource {
@@ -76,6 +77,7 @@ impl FlagrSource {
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(3),
             max_bytes: DEFAULT_MAX_BYTES,
+            proxy_from_env: false,
         }
     }
 
@@ -223,6 +225,14 @@ impl FlagrSourceBuilder {
         self
     }
 
+    /// Goes through the proxy that `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and
+    /// `NO_PROXY` name, in capital or small letters. By default Flagr is asked
+    /// directly and no environment variable is read.
+    pub fn proxy_from_env(mut self) -> Self {
+        self.proxy_from_env = true;
+        self
+    }
+
     /// Builds the source; nothing is sent yet.
     ///
     /// # Errors
@@ -266,11 +276,15 @@ impl FlagrSourceBuilder {
             value.set_sensitive(true);
             headers.append(known, value);
         }
-        let client = Client::builder()
+        let mut client = Client::builder()
             .timeout(self.timeout)
             .connect_timeout(self.connect_timeout)
             .redirect(redirect::Policy::none())
-            .user_agent(concat!("vexilla/", env!("CARGO_PKG_VERSION")))
+            .user_agent(concat!("vexilla/", env!("CARGO_PKG_VERSION")));
+        if !self.proxy_from_env {
+            client = client.no_proxy();
+        }
+        let client = client
             .build()
             .map_err(|error| wrong("the HTTP client cannot be built".to_owned()).because(error))?;
         Ok(FlagrSource {
