@@ -324,7 +324,7 @@ async fn blame(
         if server.export().await?.is_some() {
             findings.other.push(format!(
                 "Flagr cannot load, we can: {}",
-                serde_json::to_string(&suspect.flag)?
+                compare::brief(&suspect.flag)
             ));
             return Ok(());
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde_json::Value;
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
 use vexilla_core::{EmptyEntity, FlagSet, Snapshot};
 
@@ -20,13 +21,42 @@ pub(crate) struct Mismatch {
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let flag = serde_json::to_string(&self.flag).unwrap_or_default();
         write!(
             f,
-            "flag    {flag}\ncontext {}\nFlagr   {:?}\nwe      {:?}",
-            self.visitor, self.flagr, self.ours
+            "flag    {}\ncontext {}\nFlagr   {:?}\nwe      {:?}",
+            brief(&self.flag),
+            self.visitor,
+            self.flagr,
+            self.ours
         )
     }
+}
+
+/// A flag without the members that a file need not have.
+pub(crate) fn brief(flag: &Flag) -> Value {
+    fn without_defaults(value: Value) -> Value {
+        match value {
+            Value::Array(items) => items.into_iter().map(without_defaults).collect(),
+            Value::Object(members) => members
+                .into_iter()
+                .filter(|(name, value)| {
+                    !name.ends_with("At")
+                        && *value != Value::Null
+                        && *value != 0
+                        && *value != ""
+                        && *value != Value::Array(Vec::new())
+                })
+                .map(|(name, value)| match name.as_str() {
+                    "Attachment" => (name, value),
+                    _ => (name, without_defaults(value)),
+                })
+                .collect(),
+            other => other,
+        }
+    }
+    serde_json::to_value(flag)
+        .map(without_defaults)
+        .unwrap_or_default()
 }
 
 /// Our answer to a request, in Flagr's words.

@@ -35,7 +35,7 @@ const LINKS: &[&str] = &["AND", "OR", "XOR", "NAND", "and", "Or", "xoR", "nand"]
 pub(crate) fn constraint(random: &mut Random) -> (Constraint, Vec<Hint>) {
     let (property, places) = properties::property(random);
     let mut hints = Vec::new();
-    let (operators, operand) = match random.weighted(&[18, 18, 16, 22, 4, 6, 12, 4]) {
+    let (operators, operand) = match random.weighted(&[16, 16, 15, 22, 3, 6, 18, 4]) {
         0 => (COMPARISONS, literals::number(random)),
         1 => (&COMPARISONS[..2], literals::string(random)),
         2 => (MEMBERSHIPS, list_or_scalar(random)),

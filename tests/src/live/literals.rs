@@ -97,6 +97,23 @@ const ODD_NUMBERS: &[&str] = &[
     "1f",
 ];
 
+/// What the hexadecimal ones of those are.
+const HEXADECIMAL: &[f64] = &[
+    16.0,
+    0.25,
+    3.0,
+    1.0,
+    15.0,
+    0.5,
+    f64::MAX,
+    0.0,
+    5e-324,
+    1.2e-308,
+    9_223_372_036_854_775_808.0,
+    9_223_372_036_854_777_856.0,
+    1_208_925_819_614_629_174_706_175.0,
+];
+
 /// A number of any kind.
 pub(crate) fn float(random: &mut Random) -> f64 {
     match random.below(8) {
@@ -112,7 +129,10 @@ pub(crate) fn float(random: &mut Random) -> f64 {
 
 pub(crate) fn number(random: &mut Random) -> Literal {
     if random.chance(25) {
-        let text = random.pick(ODD_NUMBERS).to_owned();
+        let mut text = random.pick(ODD_NUMBERS).to_owned();
+        if random.chance(15) {
+            text.insert(0, '-');
+        }
         let plain: String = text
             .replace("/* c */", "")
             .replace("// c", "")
@@ -121,9 +141,10 @@ pub(crate) fn number(random: &mut Random) -> Literal {
             .collect();
         let near = match plain.parse::<f64>() {
             Ok(value) if value.is_finite() => around(value, random),
-            _ => [16.0, 0.25, 3.0, 1.0, 15.0, 8.0, 0.5]
+            _ => HEXADECIMAL
                 .iter()
-                .map(|value| Json::number(*value))
+                .flat_map(|value| [*value, value.next_up(), value.next_down(), -value])
+                .map(Json::number)
                 .collect(),
         };
         return Literal { text, near };
@@ -139,7 +160,7 @@ fn spelled(value: f64, random: &mut Random) -> String {
     let text = match random.below(7) {
         0 => format!("{value:e}"),
         1 => format!("{value:E}"),
-        2 => hexadecimal(value),
+        2 => hexadecimal(value, random),
         3 if value.fract() == 0.0 && value.abs() < 1e15 => format!("{value}."),
         4 => format!("{value:?}"),
         _ => format!("{value}"),
@@ -150,14 +171,25 @@ fn spelled(value: f64, random: &mut Random) -> String {
     }
 }
 
-/// Go's hexadecimal spelling of a float.
-fn hexadecimal(value: f64) -> String {
+/// Go's hexadecimal spelling of a float, at times with digits beyond its
+/// precision.
+fn hexadecimal(value: f64, random: &mut Random) -> String {
+    let more = random.pick(&[
+        "",
+        "",
+        "8",
+        "80",
+        "7ff",
+        "8001",
+        "800000000000000000001",
+        "f",
+    ]);
     let bits = value.to_bits();
     let sign = if bits >> 63 == 1 { "-" } else { "" };
     let fraction = bits & 0xf_ffff_ffff_ffff;
     match i64::try_from((bits >> 52) & 0x7ff).unwrap_or(0) {
-        0 => format!("{sign}0x0.{fraction:013x}p-1022"),
-        exponent => format!("{sign}0x1.{fraction:013x}p{}", exponent - 1023),
+        0 => format!("{sign}0x0.{fraction:013x}{more}p-1022"),
+        exponent => format!("{sign}0x1.{fraction:013x}{more}p{}", exponent - 1023),
     }
 }
 
@@ -316,6 +348,11 @@ fn escaped(value: &str, random: &mut Random) -> String {
             _ => match c {
                 '\n' => out.push_str("\\n"),
                 '\t' => out.push_str("\\t"),
+                '\r' => out.push_str("\\r"),
+                '\u{7}' => out.push_str("\\a"),
+                '\u{8}' => out.push_str("\\b"),
+                '\u{b}' => out.push_str("\\v"),
+                '\u{c}' => out.push_str("\\f"),
                 '"' | '\\' => out.extend(['\\', c]),
                 _ => out.push_str(&format!("\\U{code:08x}")),
             },
