@@ -17,11 +17,13 @@ mod contexts;
 mod flags;
 mod json;
 mod literals;
+mod numbers;
 mod patterns;
 mod properties;
 mod random;
 mod server;
 mod shrink;
+mod strings;
 
 use std::fmt;
 

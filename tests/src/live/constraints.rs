@@ -4,9 +4,11 @@ use vexilla_core::flag::Constraint;
 
 use super::json::Json;
 use super::literals::{self, Literal};
+use super::numbers;
 use super::patterns;
 use super::properties::{self, Hint};
 use super::random::Random;
+use super::strings;
 
 const COMPARISONS: &[&str] = &["EQ", "NEQ", "LT", "LTE", "GT", "GTE"];
 const MEMBERSHIPS: &[&str] = &["IN", "NOTIN", "CONTAINS", "NOTCONTAINS"];
@@ -36,8 +38,8 @@ pub(crate) fn constraint(random: &mut Random) -> (Constraint, Vec<Hint>) {
     let (property, places) = properties::property(random);
     let mut hints = Vec::new();
     let (operators, operand) = match random.weighted(&[16, 16, 15, 22, 3, 6, 18, 4]) {
-        0 => (COMPARISONS, literals::number(random)),
-        1 => (&COMPARISONS[..2], literals::string(random)),
+        0 => (COMPARISONS, numbers::number(random)),
+        1 => (&COMPARISONS[..2], strings::string(random)),
         2 => (MEMBERSHIPS, list_or_scalar(random)),
         3 => (MATCHES, patterns::pattern(random)),
         4 => (&COMPARISONS[..2], literals::boolean(random)),
@@ -116,8 +118,8 @@ fn term(depth: u64, random: &mut Random, hints: &mut Vec<Hint>) -> String {
     }
     let (text, place) = properties::plain(random);
     let (symbol, operand) = match random.below(4) {
-        0 => (random.pick(&SYMBOLS[..6]), literals::number(random)),
-        1 => (random.pick(&SYMBOLS[..2]), literals::string(random)),
+        0 => (random.pick(&SYMBOLS[..6]), numbers::number(random)),
+        1 => (random.pick(&SYMBOLS[..2]), strings::string(random)),
         2 => (random.pick(&SYMBOLS[6..10]), literals::list(random)),
         _ => (random.pick(SYMBOLS), literals::any(random)),
     };

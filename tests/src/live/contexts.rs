@@ -6,9 +6,10 @@ use std::fmt;
 use vexilla_core::Context;
 
 use super::json::{Json, quoted};
-use super::literals;
+use super::numbers;
 use super::properties::Hint;
 use super::random::Random;
+use super::strings;
 
 /// A context, as it is sent to Flagr.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,7 +99,7 @@ fn stray(depth: u64, random: &mut Random) -> Json {
     match random.below(if depth == 0 { 6 } else { 8 }) {
         0 => Json::Null,
         1 => Json::Bool(random.chance(50)),
-        2 => Json::number(literals::float(random)),
+        2 => Json::number(numbers::float(random)),
         3 => Json::Number(
             random
                 .pick(&[
@@ -111,7 +112,7 @@ fn stray(depth: u64, random: &mut Random) -> Json {
                 ])
                 .to_owned(),
         ),
-        4 | 5 => Json::String(literals::text(random)),
+        4 | 5 => Json::String(strings::text(random)),
         6 => Json::List(
             (0..random.below(4))
                 .map(|_| stray(depth - 1, random))

@@ -111,14 +111,14 @@ fn nested(depth: u64, random: &mut Random) -> Value {
             json!(0.1),
             json!(f64::MAX),
         ]),
-        3 => super::literals::float(random).into(),
-        4 | 5 => super::literals::text(random).into(),
+        3 => super::numbers::float(random).into(),
+        4 | 5 => super::strings::text(random).into(),
         6 => (0..random.below(4))
             .map(|_| nested(depth - 1, random))
             .collect(),
         _ => Value::Object(
             (0..random.below(4))
-                .map(|_| (super::literals::text(random), nested(depth - 1, random)))
+                .map(|_| (super::strings::text(random), nested(depth - 1, random)))
                 .collect(),
         ),
     }

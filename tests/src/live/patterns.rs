@@ -1,8 +1,9 @@
 //! Regular expressions of Go's dialect, each with a text that should match.
 
 use super::json::Json;
-use super::literals::{Literal, character, like};
+use super::literals::Literal;
 use super::random::Random;
+use super::strings::{character, like};
 
 /// A pattern and, where it can be told, a text that it matches.
 #[derive(Debug, Default)]
