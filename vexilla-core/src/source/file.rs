@@ -1,5 +1,19 @@
-//! Flags from a file in Flagr's export form.
+//! Flags from a file in Flagr's export form, read anew when it changes.
+//!
+//! Here is how the file is read; how its changes are noticed is in [`follow`].
 
+#[cfg(feature = "refresh")]
+mod changes;
+#[cfg(feature = "refresh")]
+mod follow;
+#[cfg(feature = "refresh")]
+mod stamp;
+#[cfg(feature = "watch")]
+mod watch;
+#[cfg(feature = "watch")]
+mod way;
+
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -9,9 +23,33 @@ use crate::FlagSet;
 /// Flags from a file, in the form of Flagr's export, `{"Flags": […]}`, with
 /// all that Flagr's JSON-file mode accepts (see [`FlagSet::from_json`]).
 ///
-/// The file is read anew at each refresh.
+/// What is built on the source reads the file anew at each refresh, and soon
+/// after it changed, however that happens: edited in place, replaced by
+/// renaming, deleted and made again, or reached by a symbolic link that leads
+/// elsewhere now, as in a volume of a Kubernetes config map. A file is taken to
+/// have changed when its length, its times or its identity did; where the
+/// times of a file system are coarser than 50 ms (FAT, some network file
+/// systems), an edit of the same length within that time of a read waits for
+/// the next refresh.
+///
+/// With feature `watch` the system tells of changes. Without it, and where the
+/// system cannot tell (no more watches to be had, a folder that is not there
+/// yet), the file is looked at once in a while: see
+/// `FileSource::poll_interval`, `FileSource::debounce` and
+/// `FileSource::without_notifications`, which come with feature `refresh`.
+///
+/// A clone reads the same file, with the same options, and follows it by
+/// itself.
 #[derive(Debug, Clone)]
 pub struct FileSource {
+    document: Document,
+    #[cfg(feature = "refresh")]
+    following: follow::Following,
+}
+
+/// Where the flags are, and how many bytes of them are read.
+#[derive(Debug, Clone)]
+struct Document {
     path: PathBuf,
     max_bytes: usize,
 }
@@ -21,8 +59,12 @@ impl FileSource {
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
-            path: path.into(),
-            max_bytes: DEFAULT_MAX_BYTES,
+            document: Document {
+                path: path.into(),
+                max_bytes: DEFAULT_MAX_BYTES,
+            },
+            #[cfg(feature = "refresh")]
+            following: follow::Following::default(),
         }
     }
 
@@ -30,14 +72,14 @@ impl FileSource {
     /// [`DEFAULT_MAX_BYTES`].
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: usize) -> Self {
-        self.max_bytes = max_bytes;
+        self.document.max_bytes = max_bytes;
         self
     }
 
     /// The file's path.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.document.path
     }
 
     /// Reads the file; blocks while it does.
@@ -47,11 +89,22 @@ impl FileSource {
     /// A file that cannot be read, is too large, or is no set of flags; then
     /// [`SourceError::document`] tells line and column.
     pub fn read(&self) -> Result<FlagSet, SourceError> {
+        #[cfg(feature = "refresh")]
+        return self.following.fetched(follow::read(&self.document));
+        #[cfg(not(feature = "refresh"))]
+        self.document.read(|_| ())
+    }
+}
+
+impl Document {
+    /// Reads the file; what has been opened is shown before it is read.
+    fn read(&self, opened: impl FnOnce(&File)) -> Result<FlagSet, SourceError> {
         let unreadable = |error| {
             let message = format!("cannot read the flags file {}", self.path.display());
             SourceError::new(SourceErrorKind::Unreachable, message).because(error)
         };
-        let file = std::fs::File::open(&self.path).map_err(unreadable)?;
+        let file = File::open(&self.path).map_err(unreadable)?;
+        opened(&file);
         let mut bytes = Vec::new();
         // One byte more than allowed, to see that there is more.
         let most = u64::try_from(self.max_bytes)
@@ -80,13 +133,19 @@ impl FileSource {
 #[cfg(feature = "refresh")]
 impl super::Source for FileSource {
     fn name(&self) -> String {
-        format!("file {}", self.path.display())
+        format!("file {}", self.path().display())
     }
 
     async fn fetch(&self) -> Result<FlagSet, SourceError> {
-        let source = self.clone();
-        tokio::task::spawn_blocking(move || source.read())
+        let document = self.document.clone();
+        let read = tokio::task::spawn_blocking(move || follow::read(&document))
             .await
-            .map_err(SourceError::other)?
+            .map_err(SourceError::other)?;
+        // Not before: a fetch that is dropped has fetched nothing.
+        self.following.fetched(read)
+    }
+
+    async fn changed(&self) {
+        self.following.changed(self.path()).await;
     }
 }

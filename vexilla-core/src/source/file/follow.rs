@@ -1,0 +1,168 @@
+//! Waits until a file changes.
+//!
+//! A change is that the file's stamp is not that of the last fetch; see
+//! `changes` for when it counts. The stamp is looked at when the system tells
+//! of something in a folder on the file's way, and else once in a while. All
+//! that blocks happens on threads for that.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
+
+use super::changes::{Changes, Verdict};
+use super::stamp::Look;
+#[cfg(feature = "watch")]
+use super::watch::Watch;
+use super::{Document, FileSource};
+use crate::{FlagSet, SourceError};
+
+/// How often a file is looked at that the system tells of, lest it does not:
+/// on a network file system it knows of its own changes only.
+const SAFETY_NET: Duration = Duration::from_secs(5);
+
+/// The shortest interval between two looks at a file.
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How a file is followed, and how far that is.
+#[derive(Debug)]
+pub(super) struct Following {
+    poll_interval: Duration,
+    debounce: Duration,
+    notifications: bool,
+    changes: Mutex<Changes>,
+    /// The system told of something.
+    told: Arc<Notify>,
+    /// What asks the system to tell. Locked by the look that is under way, even
+    /// when nobody waits for it any more: a file system that hangs holds up one
+    /// thread, not one for each time that somebody asks.
+    #[cfg(feature = "watch")]
+    watch: Arc<tokio::sync::Mutex<Watch>>,
+    #[cfg(not(feature = "watch"))]
+    watch: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl FileSource {
+    /// Sets how often the file is looked at where the system does not tell of
+    /// its changes. Default: 1 s; at least 10 ms. A look costs a system call or
+    /// two; the file is read only if it changed. Where the system tells, the
+    /// file is still looked at every 5 s, or at this interval if it is longer.
+    #[must_use]
+    pub fn poll_interval(mut self, poll_interval: Duration) -> Self {
+        self.following.poll_interval = poll_interval.max(MIN_POLL_INTERVAL);
+        self
+    }
+
+    /// Sets for how long the file must have stayed as it is before a change
+    /// counts, so that it is not read while it is being written. Default:
+    /// 100 ms. A file that goes on changing is read after ten times that.
+    #[must_use]
+    pub fn debounce(mut self, debounce: Duration) -> Self {
+        self.following.debounce = debounce;
+        self
+    }
+
+    /// Does not ask the system to tell of changes, and looks at the file at the
+    /// [`poll_interval`](Self::poll_interval) instead. For network file
+    /// systems, where others' changes are not told of, and for systems that
+    /// are short of watches.
+    #[must_use]
+    pub fn without_notifications(mut self) -> Self {
+        self.following.notifications = false;
+        self
+    }
+}
+
+impl Default for Following {
+    fn default() -> Self {
+        Self {
+            poll_interval: Duration::from_secs(1),
+            debounce: Duration::from_millis(100),
+            notifications: true,
+            changes: Mutex::default(),
+            told: Arc::default(),
+            watch: Arc::default(),
+        }
+    }
+}
+
+impl Clone for Following {
+    /// The same options; nothing was fetched yet.
+    fn clone(&self) -> Self {
+        Self {
+            poll_interval: self.poll_interval,
+            debounce: self.debounce,
+            notifications: self.notifications,
+            ..Self::default()
+        }
+    }
+}
+
+/// Reads a file, and tells how it looked before; blocks.
+pub(super) fn read(document: &Document) -> (Look, Result<FlagSet, SourceError>) {
+    let mut look = Look::at(&document.path);
+    // That of the file which is read, should another one take its place here.
+    let set = document.read(|file| look = Look::of(file).unwrap_or(look));
+    (look, set)
+}
+
+impl Following {
+    /// Remembers what was fetched; that it could not be read is remembered as
+    /// well, so that it is not tried again before the file changes.
+    pub(super) fn fetched(
+        &self,
+        (look, set): (Look, Result<FlagSet, SourceError>),
+    ) -> Result<FlagSet, SourceError> {
+        self.with_changes(|changes| changes.fetched(look));
+        set
+    }
+
+    /// Waits until the file is not what was fetched.
+    pub(super) async fn changed(&self, path: &Path) {
+        loop {
+            let (look, told) = self.look(path).await;
+            match self.with_changes(|changes| changes.seen(look, self.debounce)) {
+                Verdict::Changed => return,
+                Verdict::LookAgain(wait) => tokio::time::sleep(wait).await,
+                Verdict::Unchanged => {
+                    let interval = match told {
+                        true => self.poll_interval.max(SAFETY_NET),
+                        false => self.poll_interval,
+                    };
+                    // Either way it is time to look.
+                    let _ = tokio::time::timeout(interval, self.told.notified()).await;
+                }
+            }
+        }
+    }
+
+    /// Looks at the file, and tells whether the system will tell of changes
+    /// after that.
+    async fn look(&self, path: &Path) -> (Look, bool) {
+        loop {
+            let watch = Arc::clone(&self.watch).lock_owned().await;
+            let path = path.to_owned();
+            #[cfg(feature = "watch")]
+            let (mut watch, told) = (watch, self.notifications.then(|| Arc::clone(&self.told)));
+            let look = spawn_blocking(move || {
+                // Before looking, so that no change falls in between.
+                #[cfg(feature = "watch")]
+                let told = told.is_some_and(|told| watch.cover(&path, &told));
+                #[cfg(not(feature = "watch"))]
+                let (told, _watch) = (false, watch);
+                (Look::at(&path), told)
+            });
+            match look.await {
+                Ok(look) => return look,
+                // The runtime is ending.
+                Err(_) => tokio::time::sleep(self.poll_interval).await,
+            }
+        }
+    }
+
+    fn with_changes<T>(&self, with: impl FnOnce(&mut Changes) -> T) -> T {
+        with(&mut self.changes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
