@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use vexilla_core::{Context, FileSource, SourceError, SourceErrorKind, Vexilla};
 
@@ -108,7 +109,9 @@ fn a_file_of_100_mb_is_an_error_that_names_the_limit() {
 #[tokio::test]
 async fn a_file_is_read_anew_and_a_bad_edit_changes_nothing() {
     let file = File::new("edit", FLAGS.as_bytes());
-    let vexilla = Vexilla::builder(file.source()).build().await.unwrap();
+    // So that nobody else fetches what was edited.
+    let source = file.source().debounce(Duration::MAX);
+    let vexilla = Vexilla::builder(source).build().await.unwrap();
     std::fs::write(&file.0, "{").unwrap();
     assert!(vexilla.refresh().await.is_err());
     assert!(vexilla.flags(Context::new("u")).bool("new") && vexilla.is_stale());
