@@ -141,9 +141,7 @@ in_both_ways! {
 }
 
 async fn guarded<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(GUARD, what)
-        .await
-        .expect("it must come")
+    tokio::time::timeout(GUARD, what).await.unwrap()
 }
 
 type Fetched = Result<FlagSet, SourceError>;
@@ -555,7 +553,7 @@ async fn sources_that_are_dropped_leave_no_descriptors_and_no_threads() {
             () = source.changed() => {}
             () = async {
                 folder.write(2);
-                std::future::pending().await
+                std::future::pending::<()>().await;
             } => {}
         }
     };

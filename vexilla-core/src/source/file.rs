@@ -1,6 +1,6 @@
 //! Flags from a file in Flagr's export form, read anew when it changes.
 //!
-//! Here is how the file is read; how its changes are noticed is in [`follow`].
+//! Here is how the file is read; how its changes are noticed is in `follow`.
 
 #[cfg(feature = "refresh")]
 mod changes;

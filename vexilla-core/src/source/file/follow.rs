@@ -127,9 +127,10 @@ impl Following {
                 Verdict::Changed => return,
                 Verdict::LookAgain(wait) => tokio::time::sleep(wait).await,
                 Verdict::Unchanged => {
-                    let interval = match told {
-                        true => self.poll_interval.max(SAFETY_NET),
-                        false => self.poll_interval,
+                    let interval = if told {
+                        self.poll_interval.max(SAFETY_NET)
+                    } else {
+                        self.poll_interval
                     };
                     // Either way it is time to look.
                     let _ = tokio::time::timeout(interval, self.told.notified()).await;
