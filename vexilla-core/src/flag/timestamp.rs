@@ -3,7 +3,8 @@
 //! They are read as Go's `time.Time` reads them from JSON, which is RFC 3339 with a little more: one digit is
 //! enough for the hour, a comma may stand before the fraction, and an offset may be as large as `24:60`.
 //! They are printed as Go prints them, so `+00:00` becomes `Z`, and a fraction loses its trailing zeros and
-//! everything below a nanosecond. Nothing in evaluation depends on them.
+//! everything below a nanosecond. The offset `24:60` stays as it is, where Go prints `25:00` and does not read it
+//! again. Nothing in evaluation depends on them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -175,7 +176,9 @@ impl fmt::Display for Timestamp {
         }
         let sign = if self.offset < 0 { '-' } else { '+' };
         let minutes = self.offset.unsigned_abs();
-        write!(f, "{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+        // The largest offset that can be read is written as it was read.
+        let hours = (minutes / 60).min(24);
+        write!(f, "{sign}{hours:02}:{:02}", minutes - hours * 60)
     }
 }
 
@@ -211,10 +214,12 @@ mod tests {
             ("2026-01-02T3:04:05Z", "2026-01-02T03:04:05Z"),
             ("2026-01-02T03:04:05,5Z", "2026-01-02T03:04:05.5Z"),
             ("2026-01-02T03:04:05.000Z", "2026-01-02T03:04:05Z"),
-            ("2026-01-02T03:04:05+24:60", "2026-01-02T03:04:05+25:00"),
+            ("2026-01-02T03:04:05+24:60", "2026-01-02T03:04:05+24:60"),
+            ("2026-01-02T03:04:05-23:60", "2026-01-02T03:04:05-24:00"),
         ] {
             let time: Timestamp = text.parse().expect(text);
             assert_eq!(time.to_string(), printed);
+            assert_eq!(printed.parse(), Ok(time));
         }
     }
 
