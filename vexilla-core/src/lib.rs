@@ -9,6 +9,12 @@ mod filter;
 pub mod flag;
 mod flags;
 mod overrides;
+#[cfg(feature = "refresh")]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the loop that saves and restores uses the rest")
+)]
+mod persist;
 mod reason;
 pub mod request;
 mod snapshot;
@@ -26,6 +32,8 @@ pub use filter::{Filter, FilterReport};
 pub use flag::FlagSet;
 pub use flags::Flags;
 pub use overrides::{OverrideValue, Overrides};
+#[cfg(feature = "refresh")]
+pub use persist::{LastKnownGood, LastKnownGoodFile, Packing, PersistError, PersistErrorKind};
 pub use reason::{ErrorCode, FlagError, Reason};
 pub use snapshot::{Problem, Snapshot, TagMatch};
 pub use source::{DEFAULT_MAX_BYTES, FileSource, SourceError, SourceErrorKind};

@@ -1,0 +1,115 @@
+//! The last known good flags, kept where a restart finds them.
+//!
+//! After a change has been taken over, the whole set of flags is saved, before filtering; a start that does
+//! not reach the source reads it back and answers as before. What is read is the whole set that was saved, or
+//! an error: never a part of it.
+//!
+//! - [`LastKnownGood`] is where a copy is kept; [`LastKnownGoodFile`] keeps it in one file.
+//! - A document ([`encode`], [`decode`]) is a set of flags with where and when it was had, checksummed.
+//! - A [`Saver`] saves one document at a time, away from whoever asks for it, and remembers how it went.
+//!
+//! The copy names everything that the flags name, people included. It is not encrypted, and its checksum tells
+//! accidents, not forgery: who may write to the store decides what a start without the source answers.
+
+mod document;
+mod error;
+mod file;
+mod packing;
+mod saver;
+
+#[expect(unused_imports, reason = "for the loop that saves and restores")]
+pub(crate) use document::{Provenance, Saved, decode, encode};
+pub use error::{PersistError, PersistErrorKind};
+pub use file::LastKnownGoodFile;
+pub use packing::Packing;
+#[expect(unused_imports, reason = "for the loop that saves and restores")]
+pub(crate) use saver::{SaveReport, Saver};
+
+use std::pin::Pin;
+
+/// Where the last known good flags are kept, for a start without the source.
+///
+/// It holds one document of bytes, whose form is no concern of the store: a save puts another in its place,
+/// and a load gives the last one that was saved whole. Saves come one at a time.
+///
+/// ```
+/// use std::sync::Mutex;
+/// use vexilla_core::{LastKnownGood, PersistError};
+///
+/// /// A table of ours, say.
+/// #[derive(Default)]
+/// struct Table(Mutex<Option<Vec<u8>>>);
+///
+/// impl LastKnownGood for Table {
+///     fn name(&self) -> String {
+///         "table flags_copy".to_owned()
+///     }
+///
+///     async fn load(&self) -> Result<Option<Vec<u8>>, PersistError> {
+///         let held = self.0.lock().map_err(|error| PersistError::other(error.to_string()))?;
+///         Ok(held.clone())
+///     }
+///
+///     async fn save(&self, document: Vec<u8>) -> Result<(), PersistError> {
+///         let mut held = self.0.lock().map_err(|error| PersistError::other(error.to_string()))?;
+///         *held = Some(document);
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait LastKnownGood: Send + Sync + 'static {
+    /// What the store is, for logs and errors; without secrets.
+    fn name(&self) -> String;
+
+    /// Gives the document that was saved last; `None` where none ever was.
+    ///
+    /// # Errors
+    ///
+    /// Whatever went wrong. The start goes on without a copy then.
+    fn load(&self) -> impl Future<Output = Result<Option<Vec<u8>>, PersistError>> + Send;
+
+    /// Puts a document in place of the one before, all or nothing: whatever happens on the way, the next load
+    /// gives one of the two whole.
+    ///
+    /// # Errors
+    ///
+    /// Whatever went wrong. The flags that are served stay, and the next change is saved again.
+    fn save(&self, document: Vec<u8>) -> impl Future<Output = Result<(), PersistError>> + Send;
+
+    /// How documents are to be made for this store. Default: [`Packing::new`].
+    fn packing(&self) -> Packing {
+        Packing::new()
+    }
+}
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// [`LastKnownGood`] without its type.
+pub(crate) trait AnyLastKnownGood: Send + Sync {
+    /// [`LastKnownGood::name`].
+    fn name(&self) -> String;
+    /// [`LastKnownGood::load`].
+    fn load(&self) -> BoxFuture<'_, Result<Option<Vec<u8>>, PersistError>>;
+    /// [`LastKnownGood::save`].
+    fn save(&self, document: Vec<u8>) -> BoxFuture<'_, Result<(), PersistError>>;
+    /// [`LastKnownGood::packing`].
+    fn packing(&self) -> Packing;
+}
+
+impl<S: LastKnownGood> AnyLastKnownGood for S {
+    fn name(&self) -> String {
+        LastKnownGood::name(self)
+    }
+
+    fn load(&self) -> BoxFuture<'_, Result<Option<Vec<u8>>, PersistError>> {
+        Box::pin(LastKnownGood::load(self))
+    }
+
+    fn save(&self, document: Vec<u8>) -> BoxFuture<'_, Result<(), PersistError>> {
+        Box::pin(LastKnownGood::save(self, document))
+    }
+
+    fn packing(&self) -> Packing {
+        LastKnownGood::packing(self)
+    }
+}

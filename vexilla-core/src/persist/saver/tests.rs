@@ -1,0 +1,305 @@
+//! One save at a time, the latest next, whatever a store does.
+
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tracing::field::{Field, Visit};
+
+use super::super::document::{Provenance, encode};
+use super::*;
+use crate::FlagSet;
+use crate::flag::Flag;
+
+/// A store that does as it is told; clones are one.
+#[derive(Clone)]
+struct Told(Arc<Telling>);
+
+struct Telling {
+    /// Each save waits for one of these.
+    permits: Semaphore,
+    started: Semaphore,
+    under_way: Mutex<usize>,
+    saved: Mutex<Vec<Vec<u8>>>,
+    fault: Mutex<Option<&'static str>>,
+}
+
+impl Told {
+    fn new(permits: usize) -> Self {
+        Self(Arc::new(Telling {
+            permits: Semaphore::new(permits),
+            started: Semaphore::new(0),
+            under_way: Mutex::new(0),
+            saved: Mutex::default(),
+            fault: Mutex::default(),
+        }))
+    }
+
+    fn fault(&self, fault: Option<&'static str>) {
+        *self.0.fault.lock().unwrap() = fault;
+    }
+
+    fn check(&self) -> Result<(), PersistError> {
+        let fault = *self.0.fault.lock().unwrap();
+        match fault {
+            Some("panic") => panic!("on purpose"),
+            Some(fault) => Err(PersistError::other(fault)),
+            None => Ok(()),
+        }
+    }
+
+    fn saved(&self) -> Vec<Vec<u8>> {
+        self.0.saved.lock().unwrap().clone()
+    }
+
+    async fn started(&self) {
+        self.0.started.acquire().await.unwrap().forget();
+    }
+}
+
+impl LastKnownGood for Told {
+    fn name(&self) -> String {
+        "told".to_owned()
+    }
+
+    async fn load(&self) -> Result<Option<Vec<u8>>, PersistError> {
+        self.check()?;
+        Ok(self.saved().pop())
+    }
+
+    async fn save(&self, document: Vec<u8>) -> Result<(), PersistError> {
+        *self.0.under_way.lock().unwrap() += 1;
+        assert_eq!(*self.0.under_way.lock().unwrap(), 1, "one at a time");
+        self.0.started.add_permits(1);
+        self.0.permits.acquire().await.unwrap().forget();
+        *self.0.under_way.lock().unwrap() -= 1;
+        self.check()?;
+        self.0.saved.lock().unwrap().push(document);
+        Ok(())
+    }
+}
+
+fn submit(saver: &Saver, byte: u8) {
+    saver.submit(move |_| Ok(vec![byte]));
+}
+
+/// Lets every task run that can.
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn of_documents_that_wait_only_the_latest_is_saved() {
+    let store = Told::new(0);
+    let saver = Saver::new(store.clone());
+    submit(&saver, 1);
+    store.started().await;
+    for byte in 2..10 {
+        submit(&saver, byte);
+    }
+    assert!(saver.report().last_success.is_none());
+    store.0.permits.add_permits(100);
+    saver.idle().await;
+    assert_eq!(store.saved(), [[1], [9]]);
+    assert!(saver.report().last_success.is_some() && saver.report().last_error.is_none());
+
+    submit(&saver, 10);
+    saver.idle().await;
+    assert_eq!(store.saved(), [[1], [9], [10]]);
+}
+
+#[tokio::test]
+async fn idle_waits_for_what_is_under_way_and_for_what_waits() {
+    let store = Told::new(0);
+    let saver = Arc::new(Saver::new(store.clone()));
+    saver.idle().await;
+    submit(&saver, 1);
+    store.started().await;
+    submit(&saver, 2);
+    let waiting = Arc::clone(&saver);
+    let idle = tokio::spawn(async move { waiting.idle().await });
+    settle().await;
+    assert!(!idle.is_finished());
+    store.0.permits.add_permits(1);
+    store.started().await;
+    settle().await;
+    assert!(!idle.is_finished(), "another waits");
+    store.0.permits.add_permits(1);
+    idle.await.unwrap();
+    assert_eq!(store.saved(), [[1], [2]]);
+}
+
+#[tokio::test]
+async fn a_save_that_fails_in_any_way_does_not_end_saving() {
+    let store = Told::new(1_000);
+    let saver = Saver::new(store.clone());
+    let error = |saver: &Saver| saver.report().last_error.unwrap();
+    submit(&saver, 1);
+    saver.idle().await;
+    let success = saver.report().last_success;
+
+    store.fault(Some("no space"));
+    submit(&saver, 2);
+    saver.idle().await;
+    assert_eq!(error(&saver), "the store failed: no space");
+    store.fault(Some("panic"));
+    submit(&saver, 3);
+    saver.idle().await;
+    assert!(error(&saver).contains("on purpose"), "{}", error(&saver));
+    store.fault(None);
+    saver.submit(|_| panic!("while it is made"));
+    saver.idle().await;
+    assert!(error(&saver).contains("while it is made"));
+    saver.submit(|packing| Err(packing.check_size(usize::MAX).unwrap_err()));
+    saver.idle().await;
+    assert!(error(&saver).contains("max_bytes"));
+    assert_eq!(saver.report().last_success, success, "the last good one");
+
+    submit(&saver, 4);
+    saver.idle().await;
+    assert!(saver.report().last_error.is_none());
+    assert_eq!(store.saved(), [[1], [4]]);
+}
+
+#[tokio::test]
+async fn a_saver_that_is_dropped_finishes_what_was_submitted() {
+    let store = Told::new(0);
+    let saver = Saver::new(store.clone());
+    submit(&saver, 1);
+    store.started().await;
+    submit(&saver, 2);
+    drop(saver);
+    store.0.permits.add_permits(1);
+    store.started().await;
+    store.0.permits.add_permits(1);
+    while store.saved().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(store.saved(), [[1], [2]]);
+    // The task is gone, and with it the last handle.
+    while Arc::strong_count(&store.0) > 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn a_runtime_that_ends_during_a_save_leaves_the_saver_usable() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+    };
+    let store = Told::new(0);
+    let saver = Saver::new(store.clone());
+    let first = runtime();
+    first.block_on(async {
+        submit(&saver, 1);
+        store.started().await;
+    });
+    drop(first);
+    *store.0.under_way.lock().unwrap() = 0;
+    store.0.permits.add_permits(100);
+    runtime().block_on(async {
+        saver.idle().await;
+        submit(&saver, 2);
+        saver.idle().await;
+    });
+    assert_eq!(store.saved(), [[2]]);
+}
+
+#[tokio::test]
+async fn what_is_saved_is_loaded_and_a_bad_store_is_an_error() {
+    let store = Told::new(1_000);
+    let saver = Saver::new(store.clone());
+    assert!(saver.load().await.unwrap().is_none());
+    let set = FlagSet::from([Flag::boolean("new", true)]);
+    let provenance = Provenance {
+        source: "memory".to_owned(),
+        saved_at: SystemTime::UNIX_EPOCH + Duration::from_millis(5),
+        id: 3,
+    };
+    let (kept, from) = (set.clone(), provenance.clone());
+    saver.submit(move |packing| encode(&kept, &from, packing));
+    saver.idle().await;
+    assert_eq!(
+        saver.load().await.unwrap().unwrap(),
+        Saved { set, provenance }
+    );
+
+    submit(&saver, 1);
+    saver.idle().await;
+    assert_eq!(
+        saver.load().await.unwrap_err().kind(),
+        PersistErrorKind::Foreign
+    );
+    for fault in ["no space", "panic"] {
+        store.fault(Some(fault));
+        assert_eq!(
+            saver.load().await.unwrap_err().kind(),
+            PersistErrorKind::Other
+        );
+    }
+}
+
+/// Keeps what is logged by this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target().starts_with("vexilla_core::persist")
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Line(String);
+        impl Visit for Line {
+            fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+                self.0.push_str(&format!("{field}={value:?} "));
+            }
+        }
+        let mut line = Line(format!("{} ", event.metadata().level()));
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line.0);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn a_failure_is_logged_once_until_it_changes_or_ends() {
+    let log = Log::default();
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let store = Told::new(1_000);
+    let saver = Saver::new(store.clone());
+    for fault in [
+        None,
+        Some("no space"),
+        Some("no space"),
+        Some("read-only"),
+        Some("read-only"),
+        None,
+        None,
+    ] {
+        store.fault(fault);
+        submit(&saver, 1);
+        saver.idle().await;
+    }
+    let lines = log.0.lock().unwrap();
+    let told = |line: &str, parts: [&str; 2]| parts.iter().all(|part| line.contains(part));
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert!(told(&lines[0], ["WARN", "no space"]), "{lines:#?}");
+    assert!(told(&lines[1], ["WARN", "read-only"]), "{lines:#?}");
+    assert!(told(&lines[2], ["INFO", "saved again"]), "{lines:#?}");
+    assert!(lines.iter().all(|line| line.contains("store=\"told\"")));
+}
