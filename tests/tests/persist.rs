@@ -1,0 +1,462 @@
+//! The last known good flags in a file: whatever is there, and however a save ends, the next load gives the old
+//! document or the new one, whole, or an error.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use vexilla_core::{LastKnownGood, LastKnownGoodFile, PersistErrorKind};
+
+/// A folder of its own, gone when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("vexilla-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn store(&self) -> LastKnownGoodFile {
+        LastKnownGoodFile::new(self.path("flags.lkg"))
+    }
+
+    /// Everything in it, sorted.
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Temporary files of saves.
+    fn temporary(&self) -> Vec<PathBuf> {
+        let ours = |name: &String| name.starts_with(".vexilla-") && name.ends_with(".tmp");
+        let names = self.names().into_iter().filter(ours);
+        names.map(|name| self.path(&name)).collect()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn load(store: &LastKnownGoodFile) -> Option<Vec<u8>> {
+    store.load().await.unwrap()
+}
+
+/// The kind of the errors that saving to and loading from this path give. Both name the path.
+async fn refused(path: &Path) -> (PersistErrorKind, Option<PersistErrorKind>) {
+    let store = LastKnownGoodFile::new(path);
+    let error = store.save(b"new".to_vec()).await.unwrap_err();
+    assert!(
+        error.to_string().contains(path.to_str().unwrap()),
+        "{error}"
+    );
+    let loaded = store.load().await.err().map(|error| {
+        assert!(
+            error.to_string().contains(path.to_str().unwrap()),
+            "{error}"
+        );
+        error.kind()
+    });
+    (error.kind(), loaded)
+}
+
+#[tokio::test]
+async fn what_is_saved_is_loaded_and_replaced_as_a_whole() {
+    let folder = Folder::new("saved");
+    let store = folder.store();
+    assert_eq!(load(&store).await, None);
+    for document in [&b"first, and long"[..], b"second", b"", &[7; 1_000_000]] {
+        store.save(document.to_vec()).await.unwrap();
+        assert_eq!(load(&store).await.unwrap(), document);
+        assert_eq!(load(&folder.store()).await.unwrap(), document, "by another");
+        assert_eq!(folder.names(), ["flags.lkg"]);
+    }
+    assert_eq!(store.path(), folder.path("flags.lkg"));
+    assert!(store.name().ends_with("flags.lkg"));
+}
+
+#[tokio::test]
+async fn missing_folders_are_made() {
+    let folder = Folder::new("missing");
+    let store = LastKnownGoodFile::new(folder.path("a/b/flags.lkg"));
+    assert_eq!(load(&store).await, None);
+    store.save(b"new".to_vec()).await.unwrap();
+    assert_eq!(load(&store).await.unwrap(), b"new");
+}
+
+#[tokio::test]
+async fn more_bytes_than_allowed_are_neither_saved_nor_loaded() {
+    let folder = Folder::new("large");
+    let store = folder.store().max_bytes(4);
+    store.save(b"1234".to_vec()).await.unwrap();
+    let error = store.save(b"12345".to_vec()).await.unwrap_err();
+    assert_eq!(error.kind(), PersistErrorKind::TooLarge);
+    assert_eq!(load(&store).await.unwrap(), b"1234");
+    let sparse = fs::File::options().write(true).open(store.path()).unwrap();
+    sparse.set_len(100 << 20).unwrap();
+    for store in [store, folder.store()] {
+        let error = store.load().await.unwrap_err();
+        assert_eq!(error.kind(), PersistErrorKind::TooLarge);
+        assert!(error.to_string().contains("max_bytes"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_file_is_neither_read_nor_replaced() {
+    let folder = Folder::new("no-file");
+    let inside = folder.path("flags.lkg");
+    fs::create_dir(&inside).unwrap();
+    let io = PersistErrorKind::Io;
+    assert_eq!(refused(&inside).await, (io, Some(io)));
+    assert_eq!(folder.names(), ["flags.lkg"]);
+    assert!(inside.is_dir());
+
+    let file = folder.path("file");
+    fs::write(&file, "").unwrap();
+    assert_eq!(refused(&file.join("flags.lkg")).await.0, io);
+    assert_eq!(fs::read(&file).unwrap(), b"");
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn devices_and_pipes_are_left_alone() {
+        let folder = Folder::new("devices");
+        let io = PersistErrorKind::Io;
+        let pipe = folder.path("pipe");
+        assert!(
+            Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .unwrap()
+                .success()
+        );
+        // A pipe would be waited for until somebody writes.
+        assert_eq!(refused(&pipe).await, (io, Some(io)));
+        assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+        let full = folder.path("full");
+        symlink("/dev/full", &full).unwrap();
+        assert_eq!(refused(&full).await, (io, Some(io)));
+        assert!(
+            fs::metadata("/dev/full")
+                .unwrap()
+                .file_type()
+                .is_char_device()
+        );
+    }
+
+    #[tokio::test]
+    async fn only_the_owner_may_read_the_file() {
+        let folder = Folder::new("mode");
+        let store = folder.store();
+        fs::write(store.path(), "old").unwrap();
+        fs::set_permissions(store.path(), fs::Permissions::from_mode(0o644)).unwrap();
+        store.save(b"new".to_vec()).await.unwrap();
+        let mode = fs::metadata(store.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn links_stay_and_what_they_lead_to_is_replaced() {
+        let folder = Folder::new("links");
+        fs::create_dir(folder.path("volume")).unwrap();
+        let (link, second) = (folder.path("link"), folder.path("second"));
+        // Leads to nothing yet; another leads through it.
+        symlink("volume/flags.lkg", &link).unwrap();
+        symlink(&link, &second).unwrap();
+        for (path, document) in [(&link, b"one"), (&second, b"two")] {
+            let store = LastKnownGoodFile::new(path);
+            store.save(document.to_vec()).await.unwrap();
+            assert_eq!(load(&store).await.unwrap(), document);
+            assert_eq!(fs::read(folder.path("volume/flags.lkg")).unwrap(), document);
+        }
+        assert!(link.is_symlink() && second.is_symlink());
+        assert_eq!(folder.names(), ["link", "second", "volume"]);
+
+        let round = folder.path("round");
+        symlink("round", &round).unwrap();
+        let io = PersistErrorKind::Io;
+        assert_eq!(refused(&round).await, (io, Some(io)));
+        assert!(round.is_symlink());
+    }
+
+    /// A folder where nobody may write, and a file that nobody may read: not even the superuser, for whom
+    /// permissions do not count.
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn what_may_not_be_written_or_read_is_an_error() {
+        let io = PersistErrorKind::Io;
+        assert_eq!(refused(Path::new("/proc/vexilla.lkg")).await, (io, None));
+        // Reading its beginning fails, where no memory is.
+        let unreadable = LastKnownGoodFile::new("/proc/self/mem");
+        assert_eq!(unreadable.load().await.unwrap_err().kind(), io);
+    }
+
+    #[tokio::test]
+    async fn permissions_are_respected() {
+        let folder = Folder::new("permissions");
+        let store = folder.store();
+        store.save(b"old".to_vec()).await.unwrap();
+        let allow = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        allow(store.path(), 0o000);
+        if fs::read(store.path()).is_ok() {
+            println!("passed over: the user of this test may read and write everything");
+            return;
+        }
+        assert_eq!(store.load().await.unwrap_err().kind(), PersistErrorKind::Io);
+        allow(store.path(), 0o600);
+        allow(&folder.0, 0o500);
+        let error = store.save(b"new".to_vec()).await.unwrap_err();
+        assert_eq!(error.kind(), PersistErrorKind::Io);
+        allow(&folder.0, 0o700);
+        assert_eq!(load(&store).await.unwrap(), b"old");
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_leaves_the_old_document() {
+        let folder = Folder::new("full");
+        let store = folder.store();
+        store.save(b"old".to_vec()).await.unwrap();
+        // A process may write files of so many blocks of 512 or 1,024 bytes only, and learns of it by an error.
+        let status = Command::new("sh")
+            .args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""])
+            .arg(std::env::current_exe().unwrap())
+            .args([
+                "unix::saves_more_than_there_is_room_for",
+                "--exact",
+                "--ignored",
+            ])
+            .env(PATH, store.path())
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success());
+        assert_eq!(
+            load(&store).await.unwrap(),
+            b"less",
+            "what that process saved at last"
+        );
+        assert_eq!(folder.names(), ["flags.lkg"], "nothing is left");
+    }
+
+    #[tokio::test]
+    #[ignore = "the process that another test starts"]
+    async fn saves_more_than_there_is_room_for() {
+        let Some(path) = std::env::var_os(PATH) else {
+            return;
+        };
+        let store = LastKnownGoodFile::new(path);
+        let error = store.save(vec![1; 100_000]).await.unwrap_err();
+        assert_eq!(error.kind(), PersistErrorKind::Io, "{error}");
+        assert_eq!(load(&store).await.unwrap(), b"old");
+        store.save(b"less".to_vec()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_killed_processes_left_is_removed_after_an_hour() {
+    let folder = Folder::new("left-over");
+    let (old, young, other) = (
+        folder.path(".vexilla-7-0123456789abcdef.tmp"),
+        folder.path(".vexilla-8-0123456789abcdef.tmp"),
+        folder.path("other.tmp"),
+    );
+    for path in [&old, &young, &other] {
+        fs::write(path, "half a docum").unwrap();
+    }
+    age(&old);
+    age(&other);
+    folder.store().save(b"new".to_vec()).await.unwrap();
+    assert!(!old.exists() && young.exists() && other.exists());
+}
+
+/// Makes a file two hours old.
+fn age(path: &Path) {
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(7200))
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_saves_at_the_same_time_each_is_whole() {
+    let folder = Folder::new("two");
+    let store = folder.store();
+    store.save(document(0)).await.unwrap();
+    let save = |start: u8| {
+        let store = folder.store();
+        tokio::spawn(async move {
+            for number in start..start + 50 {
+                store.save(document(number)).await.unwrap();
+            }
+        })
+    };
+    let savers = [save(1), save(101)];
+    while !savers.iter().all(tokio::task::JoinHandle::is_finished) {
+        whole(&load(&store).await.unwrap());
+    }
+    for saver in savers {
+        saver.await.unwrap();
+    }
+    let last = whole(&load(&store).await.unwrap());
+    assert!([50, 150].contains(&last), "{last}");
+    assert_eq!(folder.names(), ["flags.lkg"]);
+}
+
+const PATH: &str = "VEXILLA_TEST_PATH";
+
+/// A document of a length and content of its own.
+fn document(number: u8) -> Vec<u8> {
+    vec![number; 100_000 + usize::from(number) * 1_000]
+}
+
+/// Sees to it that a document is one of [`document`]; tells which.
+fn whole(bytes: &[u8]) -> u8 {
+    let number = *bytes.first().unwrap();
+    assert!(
+        bytes == document(number),
+        "{} bytes, the first {number}",
+        bytes.len()
+    );
+    number
+}
+
+/// Saves one of two documents after the other until it is killed, or its parent is gone.
+#[tokio::test]
+#[ignore = "the process that another test kills"]
+async fn saves_until_it_is_killed() {
+    let Some(path) = std::env::var_os(PATH) else {
+        return;
+    };
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(1);
+    });
+    let store = LastKnownGoodFile::new(path);
+    for number in [1, 2].into_iter().cycle() {
+        store.save(document(number)).await.unwrap();
+        // Tells that it is under way.
+        std::io::stderr().write_all(b".").unwrap();
+    }
+}
+
+/// Starts [`saves_until_it_is_killed`], and waits until it has saved once.
+fn saving(path: &Path) -> Child {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "saves_until_it_is_killed",
+            "--exact",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env(PATH, path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut dot = [0];
+    child.stderr.as_mut().unwrap().read_exact(&mut dot).unwrap();
+    assert_eq!(&dot, b".");
+    child
+}
+
+#[tokio::test]
+async fn killed_at_any_moment_of_a_save_the_old_or_the_new_document_is_there() {
+    const KILLS: u32 = 200;
+    let mut random = Random::seeded();
+    println!("{random:?}");
+    let folder = Folder::new("killed");
+    let store = folder.store();
+    store.save(document(1)).await.unwrap();
+    let mut found = [0; 2];
+    let mut amid = 0;
+    for _ in 0..KILLS {
+        let mut child = saving(store.path());
+        // Not a time to wait for anything, but a random moment.
+        std::thread::sleep(Duration::from_micros(random.below(8_000)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        let number = whole(&load(&store).await.unwrap());
+        found[usize::from(number) - 1] += 1;
+        let left = folder.temporary();
+        amid += left.len();
+        assert!(left.len() <= 1, "one process leaves one file: {left:?}");
+        left.iter().for_each(|path| age(path));
+        // What is left over is cleared by the next save, here that of the next process or of this one.
+        store.save(document(number)).await.unwrap();
+        assert_eq!(folder.names(), ["flags.lkg"]);
+    }
+    println!(
+        "{KILLS} kills, {amid} of them while a temporary file was there; documents found {found:?}"
+    );
+    assert!(
+        amid > 0 && found.iter().all(|found| *found > 0),
+        "no kill hit a save: {amid}, {found:?}"
+    );
+}
+
+#[tokio::test]
+async fn of_two_processes_on_one_path_each_saves_whole_documents() {
+    let folder = Folder::new("processes");
+    let store = folder.store();
+    let mut processes = [saving(store.path()), saving(store.path())];
+    let mut found = [0; 2];
+    while found.contains(&0) || found[0] + found[1] < 100 {
+        assert!(found[0] + found[1] < 1_000_000, "nothing is saved");
+        found[usize::from(whole(&load(&store).await.unwrap())) - 1] += 1;
+    }
+    for process in &mut processes {
+        assert!(
+            process.try_wait().unwrap().is_none(),
+            "it went on all the time"
+        );
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+    whole(&load(&store).await.unwrap());
+    assert!(folder.temporary().len() <= 2);
+}
+
+/// Pseudo-random numbers (xorshift).
+#[derive(Debug)]
+struct Random(u64);
+
+impl Random {
+    /// Starts from `VEXILLA_TEST_SEED`, to repeat a run, or anew.
+    fn seeded() -> Self {
+        let given = std::env::var("VEXILLA_TEST_SEED").ok();
+        let seed = given.and_then(|seed| seed.parse().ok());
+        Self(seed.unwrap_or_else(|| RandomState::new().hash_one(())) | 1)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
