@@ -187,6 +187,7 @@ async fn a_saver_that_is_dropped_finishes_what_was_submitted() {
 fn a_runtime_that_ends_during_a_save_leaves_the_saver_usable() {
     let runtime = || {
         tokio::runtime::Builder::new_current_thread()
+            .enable_time()
             .build()
             .unwrap()
     };
@@ -201,7 +202,9 @@ fn a_runtime_that_ends_during_a_save_leaves_the_saver_usable() {
     *store.0.under_way.lock().unwrap() = 0;
     store.0.permits.add_permits(100);
     runtime().block_on(async {
-        saver.idle().await;
+        let guard = Duration::from_secs(20);
+        let idle = tokio::time::timeout(guard, saver.idle()).await;
+        assert!(idle.is_ok(), "it waits for what has ended");
         submit(&saver, 2);
         saver.idle().await;
     });
