@@ -58,7 +58,7 @@ impl LastKnownGoodFile {
         self
     }
 
-    /// Has flags compressed by zstd when they are saved, to about a twentieth; what is there is read either way.
+    /// Has flags compressed by zstd when they are saved; what is there is read either way.
     /// Default: not.
     #[cfg(feature = "zstd")]
     #[must_use]

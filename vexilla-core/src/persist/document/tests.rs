@@ -1,16 +1,14 @@
 //! What comes back equals what was kept; what was damaged, in whatever way, is an error.
 
-use std::io::Read as _;
-use std::path::Path;
-
-use flate2::read::GzDecoder;
 use proptest::prelude::*;
 use serde_json::json;
-use serde_json::value::RawValue;
+
+mod figures;
+mod recordings;
 
 use super::super::packing::{PLAIN, ZSTD};
 use super::*;
-use crate::flag::{Attachment, Flag, Segment, Variant, faults};
+use crate::flag::{Flag, Segment, Variant, faults};
 
 fn provenance() -> Provenance {
     Provenance {
@@ -118,68 +116,6 @@ fn what_only_code_can_put_into_a_flag_comes_back_with_the_same_meaning() {
         ["Variants[0].Attachment: expected an object, found a list"]
     );
     assert!(before[0].is_empty() && after[0].is_empty());
-}
-
-/// The documents of a file of recorded answers.
-#[derive(Deserialize)]
-struct Vectors {
-    export: Option<Box<RawValue>>,
-    source: Option<String>,
-    file: Option<String>,
-    #[serde(default)]
-    refused: Vec<serde_json::Value>,
-    zero_key: Option<Box<Self>>,
-}
-
-impl Vectors {
-    /// Checks every document, read in both ways; gives how many sets that were.
-    fn check(&self) -> usize {
-        let export = self.export.iter().map(|export| export.get().to_owned());
-        let refused = self
-            .refused
-            .iter()
-            .filter_map(|refused| refused["flag"].as_str());
-        let documents = export
-            .chain(self.source.clone())
-            .chain(self.file.clone())
-            .chain(refused.map(|flag| format!("{{\"Flags\":[{flag}]}}")));
-        let mut sets = 0;
-        for document in documents {
-            let document = document.as_bytes();
-            for set in [FlagSet::from_json(document), FlagSet::from_export(document)] {
-                let Ok(set) = set else { continue };
-                sets += 1;
-                assert_comes_back(&set);
-            }
-        }
-        sets + self.zero_key.as_ref().map_or(0, |nested| nested.check())
-    }
-}
-
-#[test]
-fn the_flags_of_all_recordings_come_back() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors");
-    let (mut files, mut sets) = (0, 0);
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "gz") {
-            continue;
-        }
-        let mut text = String::new();
-        let bytes = std::fs::read(&path).unwrap();
-        GzDecoder::new(&*bytes).read_to_string(&mut text).unwrap();
-        let all: Vec<Vectors> = if text.trim_start().starts_with('[') {
-            serde_json::from_str(&text).unwrap()
-        } else {
-            vec![serde_json::from_str(&text).unwrap()]
-        };
-        let here: usize = all.iter().map(Vectors::check).sum();
-        assert!(here > 0, "no flags in {}", path.display());
-        files += 1;
-        sets += here;
-    }
-    println!("{sets} sets of flags in {files} files");
-    assert!(files >= 15 && sets >= 300, "{files} files, {sets} sets");
 }
 
 proptest! {
@@ -437,75 +373,4 @@ fn times_before_1970_and_far_ahead_break_nothing() {
     if let Ok(saved) = decode(&document, Packing::new()) {
         assert_eq!(saved.set, small());
     }
-}
-
-/// Flags as they are in the field: some 1,500 bytes each.
-fn field(count: u64) -> FlagSet {
-    let time = Some("2026-01-02T03:04:05.678901234Z".parse().unwrap());
-    let flag = |number: u64| {
-        let segment = |country: &str| {
-            let constraint =
-                crate::flag::Constraint::new("country", "EQ", format!("\"{country}\""));
-            let shares = Segment::new()
-                .distribution("on", 30)
-                .distribution("off", 70);
-            shares
-                .constraint(constraint)
-                .description("some of those who asked")
-        };
-        let attachment =
-            Attachment::from(json!({"limit": number, "colour": "blue", "text": "for all"}));
-        let mut on = Variant::new("on");
-        on.attachment = Some(attachment);
-        let mut flag = Flag::new(format!("team-{}.flag-{number}", number % 50))
-            .id(number + 1)
-            .description("what the flag is for, in a sentence or two")
-            .variant(on)
-            .variant(Variant::new("off"))
-            .segment(segment("BR"))
-            .tag("checkout");
-        flag.created_at = time;
-        flag.updated_at = time;
-        flag.snapshot_id = number * 7;
-        flag
-    };
-    let mut set: FlagSet = (0..count).map(flag).collect();
-    set.assign_missing_ids();
-    set.origin = Origin::Export;
-    set
-}
-
-#[tokio::test]
-#[ignore = "prints how long it takes; run by hand with --release"]
-async fn figures() {
-    use super::super::{LastKnownGood as _, LastKnownGoodFile};
-    use std::time::Instant;
-
-    let folder = std::env::temp_dir().join(format!("vexilla-{}-figures", std::process::id()));
-    let store = LastKnownGoodFile::new(folder.join("flags.lkg"));
-    for count in [1_000, 10_000] {
-        let set = field(count);
-        for packing in packings() {
-            for _ in 0..3 {
-                let start = Instant::now();
-                let document = encode(&set, &provenance(), packing).unwrap();
-                let (encoded, bytes) = (start.elapsed(), document.len());
-                store.save(document).await.unwrap();
-                let saved = start.elapsed();
-                let start = Instant::now();
-                let document = store.load().await.unwrap().unwrap();
-                let loaded = start.elapsed();
-                assert_eq!(
-                    decode(&document, packing).unwrap().set.flags.len(),
-                    set.flags.len()
-                );
-                println!(
-                    "{count} flags, {bytes} bytes, {packing:?}: encode {encoded:?}, and save {saved:?}; load {loaded:?}, \
-                     and decode {:?}",
-                    start.elapsed()
-                );
-            }
-        }
-    }
-    std::fs::remove_dir_all(folder).unwrap();
 }
