@@ -254,7 +254,7 @@ async fn a_file_that_goes_is_a_change_and_so_is_its_return(how: How) {
     source.fetch().await.unwrap();
     for version in [2, 3] {
         let remove = || fs::remove_file(folder.flags()).unwrap();
-        follow_edit(&source, remove, error(SourceErrorKind::Unreachable)).await;
+        follow_edit(&source, remove, error(SourceErrorKind::Unreadable)).await;
         follow_edit(&source, || folder.write(version), of(version)).await;
     }
 }
@@ -406,18 +406,14 @@ async fn a_waiter_that_gives_up_misses_nothing(how: How) {
 
 async fn a_vexilla_follows_edits_and_keeps_its_flags_through_bad_ones(how: How) {
     let folder = Folder::with_flags(&how.name("vexilla"));
-    let builder = Vexilla::builder(how.source(folder.flags())).refresh_interval(NEVER);
+    let builder = Vexilla::builder(how.source(folder.flags())).poll_interval(NEVER);
     let vexilla = builder.build().await.unwrap();
+    let mut statuses = vexilla.watch_status();
     for edit in [2, 4, 6] {
         fs::write(folder.flags(), document(edit)).unwrap();
         serves(&vexilla, edit).await;
         fs::write(folder.flags(), "{\"Flags\":[").unwrap();
-        guarded(async {
-            while !vexilla.is_stale() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        })
-        .await;
+        guarded(async { while statuses.next().await.unwrap().last_error.is_none() {} }).await;
         assert_eq!(served(&vexilla), edit);
         assert!(vexilla.flags(Context::new("u")).bool("on"));
         fs::write(folder.flags(), document(edit + 1)).unwrap();
@@ -434,7 +430,7 @@ async fn a_file_that_is_rewritten_slowly_is_never_served_by_half(how: How) {
         serde_json::to_vec(&set).unwrap()
     };
     fs::write(folder.flags(), many(1)).unwrap();
-    let builder = Vexilla::builder(how.source(folder.flags())).refresh_interval(NEVER);
+    let builder = Vexilla::builder(how.source(folder.flags())).poll_interval(NEVER);
     let vexilla = builder.build().await.unwrap();
     assert_eq!(vexilla.snapshot().len(), 51);
     let mut half = 0;
@@ -475,7 +471,7 @@ async fn a_burst_of_writes_is_few_fetches(how: How) {
 async fn clones_follow_by_themselves(how: How) {
     let folder = Folder::with_flags(&how.name("clones"));
     let source = how.source(folder.flags());
-    let builder = || Vexilla::builder(source.clone()).refresh_interval(NEVER);
+    let builder = || Vexilla::builder(source.clone()).poll_interval(NEVER);
     let one = builder().build().await.unwrap();
     let two = builder().build().await.unwrap();
     for edit in [2, 3] {
@@ -524,7 +520,7 @@ async fn a_folder_that_is_not_there_yet_is_looked_for() {
             source = source.without_notifications();
         }
         let error = source.fetch().await.unwrap_err();
-        assert_eq!(error.kind(), SourceErrorKind::Unreachable);
+        assert_eq!(error.kind(), SourceErrorKind::Unreadable);
         let making = async {
             fs::create_dir_all(folder.at("a/b")).unwrap();
             fs::write(folder.at("a/b/flags.json"), document(2)).unwrap();

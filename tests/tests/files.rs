@@ -77,7 +77,7 @@ fn files_that_are_no_set_of_flags_are_errors_that_name_file_line_and_column() {
 #[test]
 fn files_that_cannot_be_read_are_errors_that_name_the_file() {
     let missing = FileSource::new("/nowhere/flags.json").read().unwrap_err();
-    assert_eq!(missing.kind(), SourceErrorKind::Unreachable);
+    assert_eq!(missing.kind(), SourceErrorKind::Unreadable);
     assert!(missing.source().is_some(), "why it cannot be read");
     assert!(
         missing.to_string().contains("/nowhere/flags.json"),
@@ -87,7 +87,7 @@ fn files_that_cannot_be_read_are_errors_that_name_the_file() {
     let file = File::new("folder", b"");
     let folder = FileSource::new(file.0.parent().unwrap());
     let error = folder.read().unwrap_err();
-    assert_eq!(error.kind(), SourceErrorKind::Unreachable, "{error}");
+    assert_eq!(error.kind(), SourceErrorKind::Unreadable, "{error}");
     assert!(error.to_string().contains("-folder"), "{error}");
 }
 
@@ -114,13 +114,19 @@ async fn a_file_is_read_anew_and_a_bad_edit_changes_nothing() {
     let vexilla = Vexilla::builder(source).build().await.unwrap();
     std::fs::write(&file.0, "{").unwrap();
     assert!(vexilla.refresh().await.is_err());
-    assert!(vexilla.flags(Context::new("u")).bool("new") && vexilla.is_stale());
+    assert!(vexilla.flags(Context::new("u")).bool("new"));
+    let status = vexilla.status();
+    assert_eq!(status.consecutive_failures, 1);
+    assert!(
+        status.last_error.unwrap().contains("edit"),
+        "it names the file"
+    );
     std::fs::write(&file.0, FLAGS).unwrap();
     assert!(
         !vexilla.refresh().await.unwrap(),
         "the same flags are no change"
     );
-    assert!(!vexilla.is_stale());
+    assert_eq!(vexilla.status().last_error, None);
     std::fs::write(&file.0, "{}").unwrap();
     assert!(vexilla.refresh().await.unwrap());
     assert!(vexilla.snapshot().is_empty(), "an empty set is a set");

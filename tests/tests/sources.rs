@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use vexilla_core::flag::{DocumentErrorKind, Flag};
 use vexilla_core::{
-    Context, FlagrSource, FlagrSourceBuilder, MemorySource, Source, SourceError, SourceErrorKind,
-    Vexilla,
+    Context, FlagrSource, FlagrSourceBuilder, Level, MemorySource, Source, SourceError,
+    SourceErrorKind, Vexilla,
 };
 use vexilla_tests::fake_flagr::{Answer, FakeFlagr};
 
@@ -41,7 +41,7 @@ fn builder(server: &FakeFlagr) -> FlagrSourceBuilder {
 }
 
 async fn held(source: impl Source) -> Vexilla {
-    let vexilla = Vexilla::builder(source).refresh_interval(Duration::from_secs(3600));
+    let vexilla = Vexilla::builder(source).poll_interval(Duration::from_secs(3600));
     vexilla.build().await.unwrap()
 }
 
@@ -63,7 +63,7 @@ fn assert_no_secret(shown: &[&dyn Debug], error: &SourceError) {
 }
 
 /// The error of such an answer, when flags are held already. Sees to it that
-/// they stay, are marked as stale, and no longer once an answer is good.
+/// they stay, and that the failure is counted until an answer is good.
 async fn outage(answer: Answer) -> SourceError {
     let server = server([Answer::json(FLAGS), answer, Answer::json(FLAGS)]);
     let source = builder(&server).build().unwrap();
@@ -76,15 +76,19 @@ async fn outage(answer: Answer) -> SourceError {
         "{error}"
     );
     assert_no_secret(&[&source, &builder(&server), &vexilla], &error);
-    assert!(vexilla.is_stale());
-    let flags = vexilla.flags(Context::new("u"));
-    assert!(flags.bool("new") && flags.evaluate("new").is_stale());
+    let status = vexilla.status();
+    assert_eq!(
+        (status.level, status.consecutive_failures),
+        (Level::Live, 1),
+        "live until three poll intervals have passed"
+    );
+    assert!(vexilla.flags(Context::new("u")).bool("new"));
 
     assert!(
         !vexilla.refresh().await.unwrap(),
         "the same flags are no change"
     );
-    assert!(!vexilla.is_stale());
+    assert_eq!(vexilla.status().consecutive_failures, 0);
     let flags = vexilla.flags(Context::new("u"));
     assert!(flags.bool("new") && !flags.evaluate("new").is_stale());
     assert_eq!(vexilla.snapshot().version(), 3);
@@ -193,7 +197,7 @@ async fn a_server_that_takes_too_long_is_an_error() {
         let impatient = builder(&server).timeout(Duration::from_millis(50));
         let source = impatient.build().unwrap();
         let vexilla = Vexilla::builder(source.clone())
-            .refresh_interval(Duration::from_secs(3600))
+            .poll_interval(Duration::from_secs(3600))
             .start_without_flags()
             .build()
             .await

@@ -205,14 +205,19 @@ impl<'a> Evaluation<'a> {
         self.reason
     }
 
+    pub(crate) fn with_reason(mut self, reason: Reason) -> Self {
+        self.reason = reason;
+        self
+    }
+
     /// What went wrong, if something did.
     #[must_use]
     pub fn error(&self) -> Option<&FlagError> {
         self.error.as_ref()
     }
 
-    /// Whether the flags may be out of date: the last attempt to fetch them
-    /// failed.
+    /// Whether the flags may be out of date: no check of the source succeeded
+    /// within three poll intervals.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.stale

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::context::{Context, EvaluationContext};
 use crate::evaluate::{EmptyEntity, Evaluation, random_entity};
 use crate::overrides::Overrides;
-use crate::reason::FlagError;
+use crate::reason::{FlagError, Reason};
 use crate::snapshot::Snapshot;
 use crate::store::{Pinned, Served};
 
@@ -176,26 +176,36 @@ impl Flags {
     #[must_use]
     pub fn evaluate(&self, key: &str) -> Evaluation<'_> {
         let served = self.served();
+        let emergency = || served.emergency.as_ref()?.get(key);
         let mut evaluation = match served.overrides.get(key) {
             Some(value) => value.evaluation(served.snapshot.get(key)),
-            None => served
-                .snapshot
-                .evaluate(key, &self.inner.context, served.empty_entity),
+            None => match emergency() {
+                Some(value) => value
+                    .evaluation(served.snapshot.get(key))
+                    .with_reason(Reason::Default),
+                None => served
+                    .snapshot
+                    .evaluate(key, &self.inner.context, served.empty_entity),
+            },
         };
         evaluation.stale = served.stale;
         evaluation
     }
 
-    /// The outcomes of all flags, in the order of their set; overrides of keys
-    /// that no flag has follow.
+    /// The outcomes of all flags, in the order of their set; overrides and
+    /// emergency defaults of keys that no flag has follow.
     pub fn all(&self) -> impl Iterator<Item = (&str, Evaluation<'_>)> {
         let Served {
             snapshot,
             overrides,
+            emergency,
             ..
         } = self.served();
         let keys = snapshot.flags().map(|flag| flag.key.as_str());
-        let added = overrides.keys().filter(|key| snapshot.get(key).is_none());
+        let emergency = emergency.iter().flat_map(|emergency| emergency.keys());
+        let emergency = emergency.filter(|key| overrides.get(key).is_none());
+        let added = overrides.keys().chain(emergency);
+        let added = added.filter(|key| snapshot.get(key).is_none());
         keys.chain(added).map(|key| (key, self.evaluate(key)))
     }
 

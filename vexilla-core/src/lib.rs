@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod bucket;
+#[cfg(feature = "refresh")]
+mod changes;
 mod constraint;
 mod context;
 mod evaluate;
@@ -10,19 +12,19 @@ pub mod flag;
 mod flags;
 mod overrides;
 #[cfg(feature = "refresh")]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the loop that saves and restores uses the rest")
-)]
 mod persist;
 mod reason;
 pub mod request;
 mod snapshot;
 mod source;
 mod store;
+#[cfg(feature = "refresh")]
+mod sync;
 mod typed;
 mod vexilla;
 
+#[cfg(feature = "refresh")]
+pub use changes::{Change, Changes};
 pub use context::{Context, ContextRef, EvaluationContext, Map, Value, ValueRef};
 pub use evaluate::{EmptyEntity, Evaluation};
 pub use explain::{
@@ -42,6 +44,10 @@ pub use source::{FlagrSource, FlagrSourceBuilder};
 #[cfg(feature = "refresh")]
 pub use source::{MemorySource, Source};
 pub use store::Pinned;
+#[cfg(feature = "refresh")]
+pub use sync::{
+    BreakerPolicy, BreakerState, Counts, Level, RetryPolicy, ShutdownReport, Status, StatusWatch,
+};
 pub use typed::{BoolFlag, FloatFlag, IntFlag, StringFlag, TypedFlag};
 pub use vexilla::Vexilla;
 #[cfg(feature = "refresh")]

@@ -17,12 +17,11 @@ mod file;
 mod packing;
 mod saver;
 
-#[expect(unused_imports, reason = "for the loop that saves and restores")]
-pub(crate) use document::{Provenance, Saved, decode, encode};
+pub(crate) use document::{Provenance, encode};
+
 pub use error::{PersistError, PersistErrorKind};
 pub use file::LastKnownGoodFile;
 pub use packing::Packing;
-#[expect(unused_imports, reason = "for the loop that saves and restores")]
 pub(crate) use saver::{SaveReport, Saver};
 
 use std::pin::Pin;

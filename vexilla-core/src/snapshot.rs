@@ -28,6 +28,7 @@ pub struct Snapshot {
     by_key: FxHashMap<Box<str>, usize>,
     version: u64,
     left_out: FilterReport,
+    problem_count: usize,
 }
 
 /// How several tags are asked for.
@@ -91,6 +92,7 @@ impl Snapshot {
 
     fn insert(&mut self, flag: Arc<CompiledFlag>) {
         let index = self.flags.len();
+        self.problem_count += usize::from(flag.problem().is_some());
         let Flag { id, key, .. } = flag.definition();
         if *id != 0 {
             self.by_id.insert(*id, index);
@@ -184,6 +186,12 @@ impl Snapshot {
                 message: message.to_owned(),
             })
         })
+    }
+
+    /// How many flags cannot be evaluated.
+    #[must_use]
+    pub fn problem_count(&self) -> usize {
+        self.problem_count
     }
 
     /// How many flags there are, those with problems included.

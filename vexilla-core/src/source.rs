@@ -52,6 +52,20 @@ pub trait Source: Send + Sync + 'static {
     /// Whatever went wrong. The flags that are held stay then.
     fn fetch(&self) -> impl Future<Output = Result<crate::FlagSet, SourceError>> + Send;
 
+    /// The number of the newest change, if the source can tell it without
+    /// giving all flags: Flagr's `snapshots/max_id`. It is asked at each poll,
+    /// and flags are fetched when it has changed.
+    ///
+    /// `None`, the default, and 0 say that the source cannot tell: flags are
+    /// fetched at each poll then, and compared by content.
+    ///
+    /// # Errors
+    ///
+    /// Whatever went wrong. It never counts as a change.
+    fn latest(&self) -> impl Future<Output = Result<Option<u64>, SourceError>> + Send {
+        std::future::ready(Ok(None))
+    }
+
     /// Waits until the flags are likely to have changed, so that they are
     /// fetched without waiting for the next interval. Never, by default. It is
     /// called anew after each time that it returns, and may be dropped while
@@ -66,11 +80,12 @@ pub trait Source: Send + Sync + 'static {
 pub(crate) trait AnySource: Send + Sync {
     fn name(&self) -> String;
     fn fetch(&self) -> BoxFuture<'_, Result<crate::FlagSet, SourceError>>;
+    fn latest(&self) -> BoxFuture<'_, Result<Option<u64>, SourceError>>;
     fn changed(&self) -> BoxFuture<'_, ()>;
 }
 
 #[cfg(feature = "refresh")]
-type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(crate) type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 #[cfg(feature = "refresh")]
 impl<S: Source> AnySource for S {
@@ -80,6 +95,10 @@ impl<S: Source> AnySource for S {
 
     fn fetch(&self) -> BoxFuture<'_, Result<crate::FlagSet, SourceError>> {
         Box::pin(Source::fetch(self))
+    }
+
+    fn latest(&self) -> BoxFuture<'_, Result<Option<u64>, SourceError>> {
+        Box::pin(Source::latest(self))
     }
 
     fn changed(&self) -> BoxFuture<'_, ()> {

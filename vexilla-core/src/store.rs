@@ -18,8 +18,11 @@ pub(crate) struct Served {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) overrides: Arc<Overrides>,
     pub(crate) empty_entity: EmptyEntity,
-    /// The last attempt to fetch flags failed.
+    /// The flags may be out of date.
     pub(crate) stale: bool,
+    /// Values of flags that go before what the flags say, after the overrides,
+    /// while nothing usable is held.
+    pub(crate) emergency: Option<Arc<Overrides>>,
 }
 
 /// Holds what is served.
@@ -27,13 +30,16 @@ pub(crate) struct Served {
 pub(crate) struct Store {
     served: ArcSwap<Served>,
     writing: Mutex<()>,
+    /// Tells that the snapshot was swapped, after it was.
+    #[cfg(feature = "refresh")]
+    swapped: tokio::sync::watch::Sender<()>,
 }
 
 impl Store {
     pub(crate) fn new(served: Served) -> Self {
         Self {
             served: ArcSwap::from_pointee(served),
-            writing: Mutex::new(()),
+            ..Self::default()
         }
     }
 
@@ -44,9 +50,22 @@ impl Store {
     /// Puts something else in place of what is served.
     pub(crate) fn update(&self, change: impl FnOnce(&mut Served)) {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut served = Served::clone(&self.served.load());
+        let before = self.served.load_full();
+        let mut served = Served::clone(&before);
         change(&mut served);
+        #[cfg(feature = "refresh")]
+        let swapped = !Arc::ptr_eq(&before.snapshot, &served.snapshot);
         self.served.store(Arc::new(served));
+        #[cfg(feature = "refresh")]
+        if swapped {
+            self.swapped.send_replace(());
+        }
+    }
+
+    /// Hears of each swap of the snapshot.
+    #[cfg(feature = "refresh")]
+    pub(crate) fn swaps(&self) -> tokio::sync::watch::Receiver<()> {
+        self.swapped.subscribe()
     }
 }
 

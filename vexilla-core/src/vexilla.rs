@@ -3,8 +3,6 @@
 
 #[cfg(feature = "refresh")]
 mod builder;
-#[cfg(feature = "refresh")]
-mod refresh;
 
 use std::sync::Arc;
 
@@ -43,7 +41,7 @@ use crate::store::{Pinned, Served, Store};
 pub struct Vexilla {
     store: Arc<Store>,
     #[cfg(feature = "refresh")]
-    refresher: Option<Arc<refresh::Refresher>>,
+    sync: Option<Arc<crate::sync::Sync>>,
 }
 
 impl Vexilla {
@@ -61,7 +59,7 @@ impl Vexilla {
         Self {
             store: Arc::new(Store::new(served)),
             #[cfg(feature = "refresh")]
-            refresher: None,
+            sync: None,
         }
     }
 
@@ -89,15 +87,15 @@ impl Vexilla {
         Arc::clone(self.pin().snapshot())
     }
 
-    /// Whether the flags may be out of date: the last attempt to fetch them
-    /// failed.
+    /// Whether the flags may be out of date: no check of the source succeeded
+    /// within three poll intervals. See [`status`](Self::status).
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.pin().served().stale
     }
 
-    /// Puts other flags in place of those that are held. Where there is a
-    /// source, the next refresh brings its flags back.
+    /// Puts other flags in place of those that are served. Where there is a
+    /// source, its next successful check brings its flags back.
     pub fn replace(&self, flags: impl Into<FlagSet>) {
         let flags = flags.into();
         self.store.update(|served| {
@@ -129,16 +127,71 @@ impl Vexilla {
     }
 
     /// Fetches the flags now, and waits for the outcome: whether they changed.
-    /// Without a source there is nothing to fetch.
+    /// Those who ask while a fetch is under way share it. It does not stop at an
+    /// open circuit breaker, and closes it if it succeeds. Without a source
+    /// there is nothing to fetch.
     ///
     /// # Errors
     ///
     /// The source's error; the flags that are held stay.
     #[cfg(feature = "refresh")]
     pub async fn refresh(&self) -> Result<bool, crate::source::SourceError> {
-        match &self.refresher {
-            Some(refresher) => refresher.refresh().await,
+        match &self.sync {
+            Some(sync) => sync.refresh().await,
             None => Ok(false),
+        }
+    }
+
+    /// Says that the source has probably changed, as a webhook does: it is
+    /// checked within moments, together with what else is said within 50 ms.
+    /// Does not wait.
+    #[cfg(feature = "refresh")]
+    pub fn hint(&self) {
+        if let Some(sync) = &self.sync {
+            sync.hint();
+        }
+    }
+
+    /// How fresh the flags are, and what went wrong lately. Flags without a
+    /// source are always live.
+    #[cfg(feature = "refresh")]
+    #[must_use]
+    pub fn status(&self) -> crate::sync::Status {
+        match &self.sync {
+            Some(sync) => sync.status(),
+            None => crate::sync::Status::fixed(&self.snapshot()),
+        }
+    }
+
+    /// The status as it changes, from now on.
+    #[cfg(feature = "refresh")]
+    #[must_use]
+    pub fn watch_status(&self) -> crate::sync::StatusWatch {
+        match &self.sync {
+            Some(sync) => sync.watch_status(),
+            None => crate::sync::StatusWatch::never(self.status()),
+        }
+    }
+
+    /// What changes in the flags that are served, from now on, whatever changes
+    /// them: the source, the last-known-good copy, [`replace`](Self::replace).
+    /// (Overrides are not flags.)
+    #[cfg(feature = "refresh")]
+    #[must_use]
+    pub fn changes(&self) -> crate::changes::Changes {
+        crate::changes::Changes::new(&self.store)
+    }
+
+    /// Ends the refreshing for all handles, and waits at most so long until the
+    /// loop has ended and a save of the last-known-good copy that is under way
+    /// is complete. The flags stay as they are.
+    ///
+    /// Dropping the last handle ends it as well, without waiting.
+    #[cfg(feature = "refresh")]
+    pub async fn shutdown(&self, timeout: std::time::Duration) -> crate::sync::ShutdownReport {
+        match &self.sync {
+            Some(sync) => sync.shut_down(timeout).await,
+            None => crate::sync::ShutdownReport::nothing(),
         }
     }
 }

@@ -2,17 +2,21 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::flag::DocumentError;
 
 /// Why flags could not be had from a source.
 ///
 /// Never contains credentials; of an address only host and port are named.
-#[derive(Debug)]
+/// Clones share what caused it.
+#[derive(Debug, Clone)]
 pub struct SourceError {
     kind: SourceErrorKind,
     message: String,
-    cause: Option<Box<dyn Error + Send + Sync>>,
+    retry_after: Option<Duration>,
+    cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 /// What kind of failure a [`SourceError`] is.
@@ -22,8 +26,10 @@ pub enum SourceErrorKind {
     /// The source is set up wrongly: an address that is none, a header that
     /// cannot be sent.
     Configuration,
-    /// The source could not be reached or read.
+    /// The source could not be reached, or the connection broke.
     Unreachable,
+    /// A file could not be read.
+    Unreadable,
     /// It took too long.
     Timeout,
     /// The server answered with this status.
@@ -32,15 +38,24 @@ pub enum SourceErrorKind {
     Document,
     /// What came is larger than allowed.
     TooLarge,
+    /// The source's code panicked.
+    Panicked,
+    /// Nothing was asked: the circuit breaker is open.
+    BreakerOpen,
+    /// Nothing was asked: the refreshing was shut down.
+    ShutDown,
     /// Anything else.
     Other,
 }
 
 impl SourceError {
-    pub(crate) fn new(kind: SourceErrorKind, message: impl Into<String>) -> Self {
+    /// An error of this kind, for sources of one's own. The message is a lower
+    /// case sentence that says what is wrong and where.
+    pub fn new(kind: SourceErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
+            retry_after: None,
             cause: None,
         }
     }
@@ -50,9 +65,50 @@ impl SourceError {
         Self::new(SourceErrorKind::Other, "the source failed").because(cause)
     }
 
-    pub(crate) fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.cause = Some(cause.into());
+    /// The same error, with what caused it.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.cause = Some(Arc::from(cause.into()));
         self
+    }
+
+    /// The same error of a source that asks to be left alone for so long.
+    #[must_use]
+    pub fn with_retry_after(mut self, retry_after: Duration) -> Self {
+        self.retry_after = Some(retry_after);
+        self
+    }
+
+    /// How long the source asks to be left alone (`Retry-After`).
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// Whether the next attempt may well succeed: a time-out, a broken
+    /// connection, or one of the statuses 408, 425, 429 and 5xx except 501.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self.kind {
+            SourceErrorKind::Unreachable | SourceErrorKind::Timeout => true,
+            SourceErrorKind::Status(501) => false,
+            SourceErrorKind::Status(status) => {
+                matches!(status, 408 | 425 | 429) || (500..600).contains(&status)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the source is there and says no, which does not pass by itself:
+    /// a status of 4xx that [`is_transient`](Self::is_transient) leaves out
+    /// (401, 403, 404, …), or 501.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self.kind {
+            SourceErrorKind::Status(501) => true,
+            SourceErrorKind::Status(status) => (400..500).contains(&status) && !self.is_transient(),
+            _ => false,
+        }
     }
 
     /// What kind of failure it is.
@@ -64,7 +120,8 @@ impl SourceError {
     /// Where a document is broken, if that is why.
     #[must_use]
     pub fn document(&self) -> Option<&DocumentError> {
-        self.cause.as_ref()?.downcast_ref()
+        let cause: &(dyn Error + 'static) = &**self.cause.as_ref()?;
+        cause.downcast_ref()
     }
 }
 

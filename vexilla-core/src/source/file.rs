@@ -101,7 +101,7 @@ impl Document {
     fn read(&self, opened: impl FnOnce(&File)) -> Result<FlagSet, SourceError> {
         let unreadable = |error| {
             let message = format!("cannot read the flags file {}", self.path.display());
-            SourceError::new(SourceErrorKind::Unreachable, message).because(error)
+            SourceError::new(SourceErrorKind::Unreadable, message).because(error)
         };
         let file = File::open(&self.path).map_err(unreadable)?;
         opened(&file);

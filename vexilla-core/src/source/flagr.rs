@@ -1,21 +1,27 @@
 //! Flags from a Flagr server over HTTP.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, Url, redirect};
+use serde::Deserialize;
 
 use super::{DEFAULT_MAX_BYTES, Source, SourceError, SourceErrorKind};
 use crate::FlagSet;
 
-/// Where Flagr 1.2 exports the flags that it evaluates.
+/// Where Flagr 1.2 exports the flags that it evaluates…
 const EXPORT: &str = "api/v1/export/eval_cache/json";
+/// …and where it tells the number of its newest change.
+const MAX_ID: &str = "api/v1/flags/snapshots/max_id";
+/// The most bytes that the answer with that number may have.
+const MAX_ID_BYTES: usize = 64 << 10;
 
 /// Flags from a Flagr server.
 ///
-/// Fetches `GET /api/v1/export/eval_cache/json`. An answer that is no set of
-/// flags (a page, a redirect to a login, an error, a document without `Flags`)
+/// Fetches `GET /api/v1/export/eval_cache/json`, and asks
+/// `GET /api/v1/flags/snapshots/max_id` whether that is worthwhile. An answer
+/// that is no set of flags (a page, a redirect to a login, an error, a document without `Flags`)
 /// is an error and never takes the place of flags.
 ///
 /// Where authentication is on, Flagr lets nobody read the export without
@@ -37,6 +43,7 @@ const EXPORT: &str = "api/v1/export/eval_cache/json";
 pub struct FlagrSource {
     client: Client,
     export: Url,
+    max_id: Url,
     /// Beside those of the client, which knows one of each name.
     headers: HeaderMap,
     basic_auth: Option<(String, String)>,
@@ -102,9 +109,25 @@ impl FlagrSource {
         SourceError::new(kind, message).because(error.without_url())
     }
 
-    /// Why an answer of this status is none.
-    fn refused(&self, status: u16) -> SourceError {
-        let host = self.host();
+    /// Asks with all that was set, and takes only an answer of status 200.
+    async fn get(&self, url: &Url) -> Result<Response, SourceError> {
+        let mut request = self.client.get(url.clone());
+        if let Some((name, password)) = &self.basic_auth {
+            request = request.basic_auth(name, Some(password));
+        }
+        request = request.headers(self.headers.clone());
+        let failed = |error| self.failed("reach", error);
+        let response = request.send().await.map_err(failed)?;
+        if response.status().as_u16() == 200 {
+            Ok(response)
+        } else {
+            Err(self.refused(&response))
+        }
+    }
+
+    /// Why an answer of another status is none.
+    fn refused(&self, response: &Response) -> SourceError {
+        let (host, status) = (self.host(), response.status().as_u16());
         let message = match status {
             300..=399 => format!(
                 "Flagr at {host} redirects with status {status}, perhaps to a login page; give its final address, or credentials"
@@ -113,24 +136,29 @@ impl FlagrSource {
                 "Flagr at {host} answered {status}; its export needs credentials where authentication is on"
             ),
             404 => format!(
-                "Flagr at {host} answered 404 for /{EXPORT}; the address may lack a path, or be that of something else"
+                "Flagr at {host} answered 404 for {}; the address may lack a path, or be that of something else",
+                response.url().path()
             ),
             _ => format!("Flagr at {host} answered with status {status}"),
         };
-        SourceError::new(SourceErrorKind::Status(status), message)
+        let error = SourceError::new(SourceErrorKind::Status(status), message);
+        match retry_after(response.headers(), SystemTime::now()) {
+            Some(wait) => error.with_retry_after(wait),
+            None => error,
+        }
     }
 
-    async fn body(&self, mut response: Response) -> Result<Vec<u8>, SourceError> {
+    async fn body(&self, mut response: Response, most: usize) -> Result<Vec<u8>, SourceError> {
         let mut body = Vec::new();
         let failed = |error| self.failed("read the answer of", error);
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > self.max_bytes {
+            if body.len() + chunk.len() > most {
                 return Err(SourceError::new(
                     SourceErrorKind::TooLarge,
                     format!(
                         "the answer of Flagr at {} has more than {} bytes; raise max_bytes if that is meant",
                         self.host(),
-                        self.max_bytes
+                        most
                     ),
                 ));
             }
@@ -146,18 +174,8 @@ impl Source for FlagrSource {
     }
 
     async fn fetch(&self) -> Result<FlagSet, SourceError> {
-        let mut request = self.client.get(self.export.clone());
-        if let Some((name, password)) = &self.basic_auth {
-            request = request.basic_auth(name, Some(password));
-        }
-        request = request.headers(self.headers.clone());
-        let failed = |error| self.failed("reach", error);
-        let response = request.send().await.map_err(failed)?;
-        let status = response.status().as_u16();
-        if status != 200 {
-            return Err(self.refused(status));
-        }
-        let body = self.body(response).await?;
+        let response = self.get(&self.export).await?;
+        let body = self.body(response, self.max_bytes).await?;
         let set = tokio::task::spawn_blocking(move || FlagSet::from_export(&body))
             .await
             .map_err(SourceError::other)?;
@@ -166,6 +184,34 @@ impl Source for FlagrSource {
             SourceError::new(SourceErrorKind::Document, message).because(error)
         })
     }
+
+    async fn latest(&self) -> Result<Option<u64>, SourceError> {
+        #[derive(Deserialize)]
+        struct MaxId {
+            #[serde(rename = "maxID")]
+            max_id: Option<u64>,
+        }
+
+        let response = self.get(&self.max_id).await?;
+        let body = self.body(response, MAX_ID_BYTES).await?;
+        let answer: MaxId = serde_json::from_slice(&body).map_err(|error| {
+            let host = self.host();
+            let message = format!("the answer of Flagr at {host} is no number of a change");
+            SourceError::new(SourceErrorKind::Document, message).because(error)
+        })?;
+        Ok(answer.max_id)
+    }
+}
+
+/// How long a server asks to be left alone, in seconds or until a date
+/// (RFC 9110, 10.2.3).
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    let until = httpdate::parse_http_date(value).ok()?;
+    Some(until.duration_since(now).unwrap_or_default())
 }
 
 impl fmt::Debug for FlagrSource {
@@ -264,9 +310,10 @@ impl FlagrSourceBuilder {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let export = base
-            .join(EXPORT)
-            .map_err(|error| wrong(format!("the address of Flagr is none: {error}")))?;
+        let route = |path| {
+            base.join(path)
+                .map_err(|error| wrong(format!("the address of Flagr is none: {error}")))
+        };
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             let known = HeaderName::from_bytes(name.as_bytes())
@@ -289,7 +336,8 @@ impl FlagrSourceBuilder {
             .map_err(|error| wrong("the HTTP client cannot be built".to_owned()).because(error))?;
         Ok(FlagrSource {
             client,
-            export,
+            export: route(EXPORT)?,
+            max_id: route(MAX_ID)?,
             headers,
             basic_auth: self.basic_auth,
             max_bytes: self.max_bytes,

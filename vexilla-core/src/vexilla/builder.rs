@@ -5,21 +5,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Vexilla;
-use super::refresh::{Fetcher, Refresher};
 use crate::evaluate::EmptyEntity;
 use crate::filter::Filter;
-use crate::overrides::Overrides;
+use crate::flag::FlagSet;
+use crate::overrides::{OverrideValue, Overrides};
+use crate::persist::{LastKnownGood, Saver};
+use crate::snapshot::Snapshot;
 use crate::source::{AnySource, Source, SourceError};
 use crate::store::{Served, Store};
+use crate::sync::{BreakerPolicy, Parts, RetryPolicy, Settings, Sync};
 
 /// Settings of a [`Vexilla`] that has a source.
 #[must_use]
 pub struct VexillaBuilder {
     source: Arc<dyn AnySource>,
-    refresh_interval: Duration,
-    filter: Filter,
+    settings: Settings,
     overrides: Overrides,
     empty_entity: EmptyEntity,
+    last_known_good: Option<Saver>,
+    embedded: Option<FlagSet>,
+    emergency: Overrides,
+    start_wait: Duration,
     start_without_flags: bool,
 }
 
@@ -27,24 +33,109 @@ impl VexillaBuilder {
     pub(super) fn new(source: impl Source) -> Self {
         Self {
             source: Arc::new(source),
-            refresh_interval: Duration::from_secs(10),
-            filter: Filter::new(),
+            settings: Settings::default(),
             overrides: Overrides::new(),
             empty_entity: EmptyEntity::default(),
+            last_known_good: None,
+            embedded: None,
+            emergency: Overrides::new(),
+            start_wait: Duration::ZERO,
             start_without_flags: false,
         }
     }
 
-    /// How long to wait between two fetches, give or take 10 %, so that a fleet
-    /// does not march in step. Default: 10 s.
-    pub fn refresh_interval(mut self, interval: Duration) -> Self {
-        self.refresh_interval = interval;
+    /// How often to look whether something changed, give or take 10 %, so that
+    /// a fleet does not march in step. Flagr is asked for the number of its
+    /// newest change; a source that has none gives all flags. Default: 10 s;
+    /// at least 10 ms.
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.settings.poll_interval = interval.max(Duration::from_millis(10));
+        self
+    }
+
+    /// How often to fetch all flags whatever the number of the newest change
+    /// says, give or take 10 %; the first time after a random part of it.
+    /// Default: 5 min; at least 10 ms.
+    pub fn full_refresh_interval(mut self, interval: Duration) -> Self {
+        self.settings.full_interval = interval.max(Duration::from_millis(10));
+        self
+    }
+
+    /// How long to wait after an answer that does not change by itself: 401,
+    /// 403, 404, 501 and their like. Default: 60 s.
+    pub fn slow_retry_interval(mut self, interval: Duration) -> Self {
+        self.settings.slow_retry = interval;
+        self
+    }
+
+    /// How often Flagr renews the cache that it exports from, its
+    /// `FLAGR_EVALCACHE_REFRESHINTERVAL`. A change that Flagr has announced is
+    /// waited for as long as four of them. Default: 3 s, as in Flagr.
+    pub fn flagr_cache_interval(mut self, interval: Duration) -> Self {
+        self.settings.cache_interval = interval;
+        self
+    }
+
+    /// How requests to the source are repeated. Default:
+    /// [`RetryPolicy::new`].
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.settings.retry = policy;
+        self
+    }
+
+    /// When a source that keeps failing is left alone. Default:
+    /// [`BreakerPolicy::new`].
+    pub fn breaker(mut self, policy: BreakerPolicy) -> Self {
+        self.settings.breaker = policy;
+        self
+    }
+
+    /// How old flags may be to be served at all, counted from the last check
+    /// that succeeded. Older ones give way to the
+    /// [`embedded`](Self::embedded) ones and the
+    /// [`emergency_default`](Self::emergency_default)s until the source is
+    /// back. Default: without end.
+    pub fn max_stale(mut self, age: Duration) -> Self {
+        self.settings.max_stale = Some(age);
+        self
+    }
+
+    /// Keeps a copy of the last good flags, and starts from it: what it holds
+    /// is served at once, and the source is reached in the background. The copy
+    /// is written after each change and at each full refresh. A copy that is
+    /// of another source, or not whole, is not used. Default: no copy.
+    pub fn last_known_good(mut self, store: impl LastKnownGood) -> Self {
+        self.last_known_good = Some(Saver::new(store));
+        self
+    }
+
+    /// How long [`build`](Self::build) waits for the source although a copy was
+    /// restored, so that the first requests see the newest flags if the source
+    /// is quick. Default: not at all.
+    pub fn start_wait(mut self, wait: Duration) -> Self {
+        self.start_wait = wait;
+        self
+    }
+
+    /// Flags to serve while nothing better is held: the source was not reached
+    /// yet and there is no copy, or what is held is older than
+    /// [`max_stale`](Self::max_stale). With them, [`build`](Self::build) does
+    /// not fail. Default: none.
+    pub fn embedded(mut self, flags: impl Into<FlagSet>) -> Self {
+        self.embedded = Some(flags.into());
+        self
+    }
+
+    /// The value of a flag while nothing better is held, in place of what the
+    /// [`embedded`](Self::embedded) flags say. Default: that of the getter.
+    pub fn emergency_default(mut self, key: &str, value: impl Into<OverrideValue>) -> Self {
+        self.emergency = self.emergency.set(key, value);
         self
     }
 
     /// Which flags are held. Default: all.
     pub fn filter(mut self, filter: Filter) -> Self {
-        self.filter = filter;
+        self.settings.filter = filter;
         self
     }
 
@@ -61,19 +152,20 @@ impl VexillaBuilder {
         self
     }
 
-    /// Starts even if the first fetch fails: all flags are unknown, so that
-    /// getters give their defaults, until a later fetch succeeds.
+    /// Starts even if nothing is restored and the source is not reached: all
+    /// flags are unknown, so that getters give their defaults, until it is.
     pub fn start_without_flags(mut self) -> Self {
         self.start_without_flags = true;
         self
     }
 
-    /// Fetches the flags for the first time and starts refreshing them, on the
-    /// tokio runtime of the caller.
+    /// Restores the copy, if there is one, or else fetches the flags, and
+    /// starts to keep them fresh, on the tokio runtime of the caller.
     ///
     /// # Errors
     ///
-    /// The source's error at the first fetch, unless
+    /// The source's error at the first fetch, if nothing was restored, and
+    /// neither [`embedded`](Self::embedded) flags are given nor
     /// [`start_without_flags`](Self::start_without_flags) is set.
     ///
     /// # Panics
@@ -85,15 +177,27 @@ impl VexillaBuilder {
             empty_entity: self.empty_entity,
             ..Served::default()
         }));
-        let fetcher = Arc::new(Fetcher::new(self.source, self.filter, Arc::clone(&store)));
-        match fetcher.fetch().await {
-            Err(error) if !self.start_without_flags => return Err(error),
-            _ => {}
+        let may_be_empty = self.start_without_flags || self.embedded.is_some();
+        let embedded = self.embedded.unwrap_or_default();
+        let parts = Parts {
+            source: self.source,
+            store: Arc::clone(&store),
+            saver: self.last_known_good.map(Arc::new),
+            embedded: Arc::new(Snapshot::build(embedded, &self.settings.filter, None)),
+            emergency: Arc::new(self.emergency),
+        };
+        let (sync, restored) = Sync::start(parts, self.settings).await;
+        if restored {
+            // Either way there is something to serve.
+            let _ = tokio::time::timeout(self.start_wait, sync.refresh()).await;
+        } else if let Err(error) = sync.refresh().await
+            && !may_be_empty
+        {
+            return Err(error);
         }
-        let refresher = Refresher::start(fetcher, self.refresh_interval);
         Ok(Vexilla {
             store,
-            refresher: Some(Arc::new(refresher)),
+            sync: Some(Arc::new(sync)),
         })
     }
 }
@@ -102,10 +206,16 @@ impl fmt::Debug for VexillaBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VexillaBuilder")
             .field("source", &self.source.name())
-            .field("refresh_interval", &self.refresh_interval)
-            .field("filter", &self.filter)
+            .field("settings", &self.settings)
             .field("overrides", &self.overrides)
             .field("empty_entity", &self.empty_entity)
+            .field("last_known_good", &self.last_known_good)
+            .field(
+                "embedded",
+                &self.embedded.as_ref().map(|set| set.flags.len()),
+            )
+            .field("emergency", &self.emergency)
+            .field("start_wait", &self.start_wait)
             .field("start_without_flags", &self.start_without_flags)
             .finish()
     }

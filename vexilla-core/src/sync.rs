@@ -1,0 +1,265 @@
+//! Keeps flags fresh, and right through every outage.
+//!
+//! | Room | Question |
+//! |---|---|
+//! | [`worker`] | when is the source checked? |
+//! | [`checker`] | how is it checked? |
+//! | [`detect`] | is what came news? |
+//! | [`retry`], [`breaker`] | when is it asked again, when left alone? |
+//! | [`degradation`] | what is served, and how good is it? |
+//! | [`status`] | what is told of it |
+//! | [`inbox`] | what handles ask |
+//!
+//! One task does all of it; handles ask it through the inbox and read what it
+//! publishes. Whatever goes wrong, the flags that are held stay.
+
+mod breaker;
+mod checker;
+mod degradation;
+mod detect;
+mod inbox;
+mod jitter;
+mod panics;
+mod retry;
+mod status;
+mod worker;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+pub use breaker::{BreakerPolicy, BreakerState};
+pub use retry::RetryPolicy;
+pub use status::{Counts, Level, Status, StatusWatch};
+
+use crate::filter::Filter;
+use crate::overrides::Overrides;
+use crate::persist::Saver;
+use crate::snapshot::Snapshot;
+use crate::source::{AnySource, SourceError};
+use crate::store::Store;
+use checker::Checker;
+use degradation::{Degradation, Fallback, Freshness};
+use detect::Occasion;
+use inbox::Inbox;
+use worker::{Ended, Worker};
+
+/// After a successful check, flags are live for so many poll intervals.
+const LIVE_FOR: u32 = 3;
+
+/// Why the source is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    /// It is time to look whether something changed.
+    Poll,
+    /// It is time to fetch all flags.
+    Full,
+    /// The source says that it changed.
+    Changed,
+    /// Somebody else says so.
+    Hint,
+    /// Somebody waits for a fetch.
+    Refresh,
+}
+
+impl Reason {
+    fn occasion(self) -> Occasion {
+        match self {
+            Self::Poll => Occasion::Poll,
+            Self::Hint => Occasion::Hint,
+            Self::Full | Self::Changed | Self::Refresh => Occasion::Full,
+        }
+    }
+
+    /// Whether an open breaker does not keep it from checking.
+    fn insists(self) -> bool {
+        matches!(self, Self::Changed | Self::Refresh)
+    }
+}
+
+/// How flags are kept fresh.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) poll_interval: Duration,
+    pub(crate) full_interval: Duration,
+    pub(crate) slow_retry: Duration,
+    pub(crate) cache_interval: Duration,
+    pub(crate) max_stale: Option<Duration>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) breaker: BreakerPolicy,
+    pub(crate) filter: Filter,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            poll_interval: Duration::from_secs(10),
+            full_interval: Duration::from_secs(300),
+            slow_retry: Duration::from_secs(60),
+            cache_interval: Duration::from_secs(3),
+            max_stale: None,
+            retry: RetryPolicy::new(),
+            breaker: BreakerPolicy::new(),
+            filter: Filter::new(),
+        }
+    }
+}
+
+/// What a loop is made of, beside its settings.
+pub(crate) struct Parts {
+    pub(crate) source: Arc<dyn AnySource>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) saver: Option<Arc<Saver>>,
+    pub(crate) embedded: Arc<Snapshot>,
+    pub(crate) emergency: Arc<Overrides>,
+}
+
+/// The loop, as handles see it. It ends when this is dropped; a save that is
+/// under way is completed even then.
+pub(crate) struct Sync {
+    inbox: Arc<Inbox>,
+    degradation: Arc<Degradation>,
+    saver: Option<Arc<Saver>>,
+    ended: watch::Receiver<bool>,
+    task: JoinHandle<()>,
+}
+
+/// How a shutdown went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// The loop has ended; nothing is asked of the source any more.
+    pub ended: bool,
+    /// No save of the last-known-good copy is under way any more.
+    pub saved: bool,
+}
+
+impl ShutdownReport {
+    /// There was nothing to end.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            ended: true,
+            saved: true,
+        }
+    }
+}
+
+impl Sync {
+    /// Restores what can be restored, and starts the loop on the tokio runtime
+    /// of the caller. Tells whether there is something to serve already.
+    pub(crate) async fn start(parts: Parts, settings: Settings) -> (Self, bool) {
+        let name = parts.source.name();
+        let freshness = Freshness {
+            live_for: settings.poll_interval.saturating_mul(LIVE_FOR),
+            max_stale: settings.max_stale,
+        };
+        let fallback = Fallback {
+            embedded: parts.embedded,
+            emergency: parts.emergency,
+        };
+        let degradation = Degradation::new(
+            name.clone(),
+            parts.store,
+            freshness,
+            fallback,
+            parts.saver.clone(),
+        );
+        let degradation = Arc::new(degradation);
+        let mut checker = Checker::new(
+            Arc::clone(&parts.source),
+            settings.clone(),
+            Arc::clone(&degradation),
+            parts.saver.clone(),
+        );
+        let mut restored = false;
+        if let Some(saver) = &parts.saver {
+            match checker::restored(saver, name.clone(), settings.filter.clone()).await {
+                Ok(Some(copy)) => {
+                    checker.restore(copy);
+                    restored = degradation.status().level == Level::Restored;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let (source, store) = (name, saver.name());
+                    tracing::warn!(source, store, %error, "the last-known-good copy cannot be used");
+                    degradation.no_copy(&error);
+                }
+            }
+        }
+        let inbox = Arc::new(Inbox::new());
+        let (told, ended) = watch::channel(false);
+        let end = Ended {
+            inbox: Arc::clone(&inbox),
+            told,
+        };
+        let worker = Worker::new(
+            parts.source,
+            settings,
+            checker,
+            Arc::clone(&inbox),
+            Arc::clone(&degradation),
+        );
+        let sync = Self {
+            inbox,
+            degradation,
+            saver: parts.saver,
+            ended,
+            task: tokio::spawn(worker.run(end)),
+        };
+        (sync, restored)
+    }
+
+    /// Fetches now, and waits for what comes of it.
+    pub(crate) async fn refresh(&self) -> Result<bool, SourceError> {
+        self.inbox.refresh().await
+    }
+
+    /// Says that something changed.
+    pub(crate) fn hint(&self) {
+        self.inbox.hint();
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.degradation.status()
+    }
+
+    pub(crate) fn watch_status(&self) -> StatusWatch {
+        StatusWatch(self.degradation.watch())
+    }
+
+    /// Ends the loop, and waits at most so long for it and for a save.
+    pub(crate) async fn shut_down(&self, limit: Duration) -> ShutdownReport {
+        self.inbox.shut_down();
+        let mut ended = self.ended.clone();
+        // Its sender goes away with the task, however that ends.
+        let over = async {
+            let _ = ended.wait_for(|ended| *ended).await;
+            if let Some(saver) = &self.saver {
+                saver.idle().await;
+            }
+        };
+        let saved = timeout(limit, over).await.is_ok();
+        let ended = saved || *self.ended.borrow();
+        let (source, flags) = (self.degradation.status().source, "stay as they are");
+        tracing::info!(source, ended, saved, flags, "the refreshing was shut down");
+        ShutdownReport { ended, saved }
+    }
+}
+
+impl Drop for Sync {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl fmt::Debug for Sync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sync")
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}

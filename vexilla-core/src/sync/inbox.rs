@@ -1,0 +1,104 @@
+//! What handles ask of the loop.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, oneshot, watch};
+
+use crate::source::SourceError;
+
+/// Whether the flags changed, or why that is not known.
+pub(super) type Refreshed = Result<bool, SourceError>;
+
+/// What handles ask of the loop. Everything that is asked twice is done once.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    asked: Mutex<Asked>,
+    news: Notify,
+    shut_down: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    waiting: Vec<oneshot::Sender<Refreshed>>,
+    hints: u64,
+    closed: bool,
+}
+
+impl Inbox {
+    pub(super) fn new() -> Self {
+        Self {
+            asked: Mutex::default(),
+            news: Notify::new(),
+            shut_down: watch::Sender::new(false),
+        }
+    }
+
+    /// Asks for a fetch, and waits for what comes of it.
+    pub(super) async fn refresh(&self) -> Refreshed {
+        let (answer, outcome) = oneshot::channel();
+        {
+            let mut asked = self.asked();
+            if asked.closed {
+                return Err(shut_down());
+            }
+            asked.waiting.push(answer);
+        }
+        self.news.notify_one();
+        outcome.await.unwrap_or_else(|_| Err(shut_down()))
+    }
+
+    /// Says that something changed.
+    pub(super) fn hint(&self) {
+        self.asked().hints += 1;
+        self.news.notify_one();
+    }
+
+    /// Asks the loop to end.
+    pub(super) fn shut_down(&self) {
+        self.shut_down.send_replace(true);
+    }
+
+    /// Waits until the loop is asked to end.
+    pub(super) async fn is_shut_down(&self) {
+        // The sender is here, so this does not fail.
+        let _ = self.shut_down.subscribe().wait_for(|asked| *asked).await;
+    }
+
+    /// Waits until something is asked.
+    pub(super) async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    /// Takes out those who wait for a fetch.
+    pub(super) fn take_waiting(&self) -> Vec<oneshot::Sender<Refreshed>> {
+        std::mem::take(&mut self.asked().waiting)
+    }
+
+    /// Whether somebody waits for a fetch.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.asked().waiting.is_empty()
+    }
+
+    /// Takes out the hints: how many there were.
+    pub(super) fn take_hints(&self) -> u64 {
+        std::mem::take(&mut self.asked().hints)
+    }
+
+    /// Turns away all who wait, and those who come.
+    pub(super) fn close(&self) {
+        let mut asked = self.asked();
+        asked.closed = true;
+        asked.waiting.clear();
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn shut_down() -> SourceError {
+    SourceError::new(
+        crate::SourceErrorKind::ShutDown,
+        "the refreshing of the flags was shut down",
+    )
+}

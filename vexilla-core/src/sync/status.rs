@@ -1,0 +1,208 @@
+//! How well the flags are: what [`Vexilla::status`](crate::Vexilla::status)
+//! tells, and when it changes.
+//!
+//! # The ladder
+//!
+//! | [`Level`] | What is served | Customary name |
+//! |---|---|---|
+//! | [`Live`](Level::Live) | what the source has | Healthy |
+//! | [`Stale`](Level::Stale) | what the source had when it was last reached | L1, polling |
+//! | [`Restored`](Level::Restored) | the last-known-good copy | L2, cache only |
+//! | [`Defaults`](Level::Defaults) | what the code gives | Emergency defaults |
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::breaker::BreakerState;
+use crate::snapshot::Snapshot;
+
+/// How fresh the flags are that are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Level {
+    /// The last check succeeded within three poll intervals.
+    Live,
+    /// It did not. What the source had when it was last reached is served.
+    Stale,
+    /// The source was not reached yet; the last-known-good copy is served.
+    Restored,
+    /// Nothing is held, or it is older than
+    /// [`max_stale`](crate::VexillaBuilder::max_stale); embedded flags and
+    /// emergency defaults are served.
+    Defaults,
+}
+
+impl Level {
+    /// The level's name in lower case.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Stale => "stale",
+            Self::Restored => "restored",
+            Self::Defaults => "defaults",
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How well the flags are, at one moment.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Status {
+    /// How fresh the flags are.
+    pub level: Level,
+    /// Since when.
+    pub since: SystemTime,
+    /// What the source is; without secrets.
+    pub source: String,
+    /// When a check last succeeded; for a copy that was restored, when it was
+    /// saved.
+    pub last_success: Option<SystemTime>,
+    /// How long ago that was.
+    pub age: Option<Duration>,
+    /// How many checks failed since one succeeded.
+    pub consecutive_failures: u32,
+    /// Why the last check failed, or what was held back; `None` if it
+    /// succeeded.
+    pub last_error: Option<String>,
+    /// The circuit breaker in front of the source.
+    pub breaker: BreakerState,
+    /// How many flags are served, those with problems included.
+    pub flags: usize,
+    /// How many of them cannot be evaluated.
+    pub problems: usize,
+    /// The greatest `SnapshotID` of the flags that are served.
+    pub version: u64,
+    /// Why the last-known-good copy could not be loaded or saved, if so.
+    pub last_known_good_error: Option<String>,
+    /// What happened since the start.
+    pub counts: Counts,
+}
+
+/// How often things happened since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Counts {
+    /// Checks of the source, whatever came of them.
+    pub checks: u64,
+    /// Checks that failed.
+    pub failures: u64,
+    /// Requests to the source, those repeated included.
+    pub requests: u64,
+    /// Requests that were repeated because the one before failed.
+    pub retries: u64,
+    /// Times that all flags were fetched.
+    pub fetches: u64,
+    /// Times that other flags were put in place.
+    pub changes: u64,
+    /// Changes that a poll found though no push had announced them. Where
+    /// webhooks are set up, pushes are being lost if this grows.
+    pub changes_without_push: u64,
+    /// Pushes that came in.
+    pub pushes: u64,
+    /// Answers that were older than what is held, and were left aside.
+    pub older_answers: u64,
+    /// Sets that were held back because they were suddenly small.
+    pub held_back: u64,
+    /// Panics in the source, caught.
+    pub panics: u64,
+}
+
+impl Status {
+    /// The status of flags without a source.
+    pub(crate) fn fixed(snapshot: &Snapshot) -> Self {
+        Self {
+            level: Level::Live,
+            since: SystemTime::now(),
+            source: "none".to_owned(),
+            last_success: None,
+            age: None,
+            consecutive_failures: 0,
+            last_error: None,
+            breaker: BreakerState::Closed,
+            flags: snapshot.len(),
+            problems: snapshot.problem_count(),
+            version: snapshot.version(),
+            last_known_good_error: None,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Whether a status differs from another in more than times and counts.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        let timeless = |status: &Self| Self {
+            last_success: None,
+            age: None,
+            counts: Counts::default(),
+            ..status.clone()
+        };
+        timeless(self) == timeless(other)
+    }
+}
+
+/// The status of a [`Vexilla`](crate::Vexilla), as it changes.
+///
+/// A slow listener misses what lies between, never the latest.
+#[derive(Debug, Clone)]
+pub struct StatusWatch(pub(super) watch::Receiver<Status>);
+
+impl StatusWatch {
+    /// A status that never changes, of flags without a source.
+    pub(crate) fn never(status: Status) -> Self {
+        Self(watch::channel(status).1)
+    }
+
+    /// Waits for a status that says something else than the one before: not
+    /// for times and [`Counts`], which change at each check. `None` when the
+    /// last handle was dropped.
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Status> {
+        self.0.changed().await.ok()?;
+        Some(self.0.borrow_and_update().clone())
+    }
+}
+
+impl Serialize for Status {
+    /// In camel case; times in milliseconds since 1970, `ageMillis` as well in
+    /// milliseconds.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+
+        let mut status = serializer.serialize_struct("Status", 13)?;
+        status.serialize_field("level", &self.level)?;
+        status.serialize_field("since", &unix_millis(self.since))?;
+        status.serialize_field("source", &self.source)?;
+        status.serialize_field("lastSuccess", &self.last_success.map(unix_millis))?;
+        status.serialize_field("ageMillis", &self.age.map(millis))?;
+        status.serialize_field("consecutiveFailures", &self.consecutive_failures)?;
+        status.serialize_field("lastError", &self.last_error)?;
+        status.serialize_field("breaker", self.breaker.as_str())?;
+        status.serialize_field("flags", &self.flags)?;
+        status.serialize_field("problems", &self.problems)?;
+        status.serialize_field("version", &self.version)?;
+        status.serialize_field("lastKnownGoodError", &self.last_known_good_error)?;
+        status.serialize_field("counts", &self.counts)?;
+        status.end()
+    }
+}
+
+fn unix_millis(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, millis)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
