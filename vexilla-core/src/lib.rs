@@ -10,6 +10,8 @@ mod explain;
 mod filter;
 pub mod flag;
 mod flags;
+#[cfg(feature = "ops")]
+pub mod ops;
 mod overrides;
 #[cfg(feature = "refresh")]
 mod persist;

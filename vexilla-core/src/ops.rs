@@ -1,0 +1,202 @@
+//! Operations endpoints and the webhook, without a web framework.
+//!
+//! [`Operations`] answers questions about the flags that a service holds, and
+//! [`Webhook`] is told that flags have changed. Both take an [`OpsRequest`] and
+//! give an [`OpsResponse`]; the adapters (`vexilla_tower::ops`,
+//! `vexilla_axum::ops`, `vexilla_actix::ops`) mount them into an application,
+//! or serve them on a listener of their own.
+//!
+//! # Operations
+//!
+//! | Endpoint | Token | Answer |
+//! |---|---|---|
+//! | `GET /health/live` | no | 200 while the process answers |
+//! | `GET /health/ready` | no | 200 once the source, or the last-known-good copy, has given flags; else 503 |
+//! | `GET /health` | yes | 200 with the [`Status`](crate::Status) |
+//! | `GET /admin/stats` | yes | 200 with level, version and counts |
+//! | `GET /admin/flags` | yes | 200 with all flags that are held, and the problem of each that has one |
+//! | `POST /admin/flags/{key}/explain` | yes | 200 with how a context's value comes about, 404 for a flag that is not held |
+//! | `POST /admin/refresh` | yes | fetches the flags and waits: 200 with whether they changed, 502 with the source's error, 503 after a shutdown |
+//! | `POST /admin/invalidate` | yes | the same; the body names a flag, `{"flag_key":"…"}` |
+//! | `POST /admin/invalidate-all` | yes | the same |
+//!
+//! `GET` endpoints answer `HEAD`, too. Every body is JSON; a refusal is
+//! `{"error":"…"}`: 400 for a body that is not what the endpoint reads, 401
+//! without the token, 403 for what a listener of its own refuses, 404, 405, 413
+//! for a body over the limit. Bodies are read as JSON whatever their content
+//! type says. What cannot be answered is said before the body is read.
+//!
+//! **Ready** means that there is data: [`Level::Live`](crate::Level),
+//! `Stale` or `Restored`. Embedded flags and emergency defaults do not make a
+//! service ready. Both probes are free of the token, since probes have none,
+//! and give nothing away but that one bit.
+//!
+//! **Explaining** takes `{"entityID":"…","entityType":"…","entityContext":{…}}`,
+//! Flagr's names, each of them optional; no body at all is the empty context.
+//! The answer holds the `evaluation`, the [`Explanation`](crate::Explanation)
+//! and the latter as `text`. The key is percent-encoded UTF-8, `a%2Fb` for
+//! `a/b`.
+//!
+//! **Invalidating** does not empty anything: flags are held as one set, so that
+//! nothing of it can be missing while another is on its way. All flags are
+//! fetched now, the old ones are served until the new ones are there, and if
+//! the source fails they stay. The key says what the caller had in mind; it is
+//! checked to be there, logged, and need not be known.
+//!
+//! ```
+//! use vexilla_core::Vexilla;
+//! use vexilla_core::ops::Operations;
+//!
+//! # fn main() -> Result<(), vexilla_core::ops::OpsError> {
+//! let vexilla = Vexilla::fixed([]);
+//! let operations = Operations::new(vexilla, "a-long-random-token")?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Webhook
+//!
+//! `POST /webhook` is a hint: the source is checked within moments, together
+//! with what else is announced in that time. What the body says is logged at
+//! level debug, and never applied; so a webhook that is forged, repeated or
+//! lost costs a request or some seconds, never a wrong value. It answers 202;
+//! 401 if the signature or the secret is missing or wrong; 413 for a body over
+//! the limit, which is not read; and 400 for a body that is no JSON.
+//!
+//! Either of these lets a request in:
+//!
+//! - **A signature**: `X-Webhook-Signature` is the HMAC-SHA256 of the body
+//!   under one of the [`signing_secret`](WebhookBuilder::signing_secret)s, in
+//!   hexadecimal, in capital or small letters, with or without `sha256=`. The
+//!   body is meant to be an event,
+//!   `{"event":"flag.updated","flag_keys":["…"]}` or `flag.deleted`.
+//! - **A shared secret** in a header of one's choice, for Flagr, which does not
+//!   sign: see [`shared_secret`](WebhookBuilder::shared_secret).
+//!
+//! Secrets of both kinds can be set several times. To change one without a
+//! gap, set the new beside the old, change the sender, then drop the old. A
+//! header that is there twice counts as missing.
+//!
+//! ```
+//! use vexilla_core::Vexilla;
+//! use vexilla_core::ops::Webhook;
+//!
+//! # fn main() -> Result<(), vexilla_core::ops::OpsError> {
+//! # let vexilla = Vexilla::fixed([]);
+//! let webhook = Webhook::new(vexilla)
+//!     .shared_secret("X-Flagr-Secret", "the-one-that-flagr-sends")
+//!     .signing_secret("the-new-one")
+//!     .signing_secret("the-old-one")
+//!     .build()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! ## Flagr
+//!
+//! Flagr 1.2 (`pkg/notification/webhook.go`) posts
+//! `{"operation":"update","flag_id":1,"flag_key":"…","component_type":"segment",…}`
+//! at each change, with the headers that it is told to send. Start it with
+//!
+//! ```text
+//! FLAGR_NOTIFICATION_WEBHOOK_ENABLED=true
+//! FLAGR_NOTIFICATION_WEBHOOK_URL=http://checkout.internal:3000/webhook
+//! FLAGR_NOTIFICATION_WEBHOOK_HEADERS=X-Flagr-Secret: the-one-that-flagr-sends
+//! ```
+//!
+//! It splits the last one at commas, so that a secret has none, and cuts blanks
+//! off both ends. `Authorization: Bearer …` works as well as a header of one's
+//! own. It knows one address: where several instances of a service run, each
+//! of which must hear, let it post to something that passes it on to all.
+//! Leave `FLAGR_NOTIFICATION_DETAILED_DIFF_ENABLED` off, as it is by default,
+//! or raise [`max_body_bytes`](WebhookBuilder::max_body_bytes): with it, a body
+//! holds the flag twice and their difference, and Flagr does not repeat what
+//! was answered with 413. It sends best effort, before its own cache is
+//! renewed; the polling goes on, and
+//! [`changes_without_push`](crate::Counts::changes_without_push) counts what no
+//! webhook had announced.
+//!
+//! # Listeners of their own
+//!
+//! The adapters' `OpsListener` and `WebhookListener` (feature `listener`) serve
+//! on an address of their own, by default [`DEFAULT_OPS_ADDR`] and
+//! [`DEFAULT_WEBHOOK_ADDR`]. On loopback the token, or the secrets, may be left
+//! out: [`Operations::loopback`], [`Webhook::loopback`]. Since browsers and
+//! sidecars reach loopback too, requests are refused there with 403 that name
+//! another `Host` than `localhost` or a loopback address (a page of another
+//! site whose name was made to point here), that have any `Origin` or a
+//! `Sec-Fetch-Site` other than `none` (a page of another site), or that were
+//! forwarded (`Forwarded`, `X-Forwarded-…`, `X-Real-IP`, `Via` and their like).
+//! Other users of the machine are not kept out; where they must be, set a
+//! token.
+//!
+//! What is made with `loopback` answers 403 to everything when it is mounted
+//! into an application instead.
+
+mod decode;
+mod door;
+mod error;
+mod exchange;
+mod operations;
+mod reports;
+mod route;
+mod secret;
+mod webhook;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+pub use error::OpsError;
+pub use exchange::{OpsRequest, OpsResponse};
+pub use operations::Operations;
+pub use webhook::{Webhook, WebhookBuilder};
+
+/// Where the operations' own listener listens unless set otherwise:
+/// `127.0.0.1:19000`.
+pub const DEFAULT_OPS_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 19_000);
+
+/// Where the webhook's own listener listens unless set otherwise:
+/// `127.0.0.1:18001`.
+pub const DEFAULT_WEBHOOK_ADDR: SocketAddr =
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 18_001);
+
+/// The most bytes that a body may have unless set otherwise: 64 KiB.
+pub const DEFAULT_MAX_BODY_BYTES: usize = 64 << 10;
+
+/// The path of the webhook.
+pub const WEBHOOK_PATH: &str = "/webhook";
+
+/// An answer that is on its way. It holds nothing of the request.
+pub type OpsFuture = std::pin::Pin<Box<dyn Future<Output = OpsResponse> + Send>>;
+
+/// What adapters mount: [`Operations`] or a [`Webhook`].
+///
+/// An adapter asks [`refuse`](Self::refuse) with what it has before the body,
+/// reads at most [`max_body_bytes`](Self::max_body_bytes), and then calls
+/// [`handle`](Self::handle), which is complete by itself.
+pub trait Endpoints: sealed::Sealed + Clone + Send + Sync + 'static {
+    /// Whether something is served at this path, percent-encoded as it was
+    /// sent, without prefix and query.
+    fn is_mine(path: &str) -> bool;
+
+    /// The answer, if the request is refused whatever its body is.
+    fn refuse(&self, head: &OpsRequest<'_>) -> Option<OpsResponse>;
+
+    /// Answers the request.
+    fn handle(&self, request: OpsRequest<'_>) -> OpsFuture;
+
+    /// The most bytes that a body may have.
+    fn max_body_bytes(&self) -> usize;
+
+    /// Whether everything but the two probes asks for a token or a secret, so
+    /// that it may listen on an address that others reach.
+    fn is_guarded(&self) -> bool;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Operations {}
+    impl Sealed for super::Webhook {}
+}

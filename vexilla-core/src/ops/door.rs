@@ -1,0 +1,131 @@
+//! Whom a listener on loopback without token keeps out.
+//!
+//! Browsers reach loopback, and a page of another site can make them ask; so do
+//! proxies and sidecars, for whoever asks them.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::exchange::{OpsRequest, OpsResponse};
+
+/// What proxies add, beside what starts with one of [`FORWARDED`].
+const FORWARDING: [&str; 10] = [
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-proxyuser-ip",
+    "true-client-ip",
+    "fastly-client-ip",
+];
+
+const FORWARDED: [&str; 4] = ["x-forwarded", "x-envoy-", "x-amzn-", "cf-"];
+
+/// The refusal of a request that did not come straight from a program on this
+/// machine.
+pub(super) fn refuse_strangers(request: &OpsRequest<'_>) -> Option<OpsResponse> {
+    let mut hosts = 0;
+    let mut stranger = None;
+    request.each_header(|name, value| {
+        let why = match name {
+            "host" => {
+                hosts += 1;
+                (!is_this_machine(value)).then_some("Host names another machine")
+            }
+            "origin" => Some("it comes from a web page (Origin)"),
+            "sec-fetch-site" if value != b"none" => {
+                Some("it comes from a web page (Sec-Fetch-Site)")
+            }
+            name if FORWARDING.contains(&name) || FORWARDED.iter().any(|f| name.starts_with(f)) => {
+                Some("it was forwarded")
+            }
+            _ => None,
+        };
+        stranger = stranger.or(why);
+    });
+    let why = match hosts {
+        1 => stranger?,
+        0 => "there is no Host",
+        _ => "there are several Hosts",
+    };
+    let error = format!(
+        "refused without a token: {why}; ask localhost from this machine, or set a token or a secret"
+    );
+    Some(OpsResponse::refusal(403, &error))
+}
+
+/// Whether a `Host` is `localhost` or a loopback address, with any port.
+fn is_this_machine(host: &[u8]) -> bool {
+    let Ok(host) = str::from_utf8(host) else {
+        return false;
+    };
+    let is_port = |port: &str| port.parse::<u16>().is_ok() && !port.starts_with('+');
+    if let Some(bracketed) = host.strip_prefix('[') {
+        let Some((address, rest)) = bracketed.split_once(']') else {
+            return false;
+        };
+        return address.parse::<Ipv6Addr>().is_ok_and(|address| {
+            let port = rest.strip_prefix(':');
+            address.to_canonical().is_loopback() && (rest.is_empty() || port.is_some_and(is_port))
+        });
+    }
+    let name = match host.split_once(':') {
+        Some((name, port)) if is_port(port) => name,
+        Some(_) => return false,
+        None => host,
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name
+            .parse::<Ipv4Addr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_localhost_and_loopback_addresses_are_this_machine() {
+        for host in [
+            "localhost",
+            "LocalHost:19000",
+            "127.0.0.1",
+            "127.0.0.1:1",
+            "127.8.9.1",
+            "[::1]",
+            "[::1]:19000",
+            "[::ffff:127.0.0.1]:80",
+        ] {
+            assert!(is_this_machine(host.as_bytes()), "{host}");
+        }
+        for host in [
+            "",
+            ":19000",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example:19000",
+            "evil.example",
+            "evil.example#localhost",
+            "user@localhost",
+            "localhost:",
+            "localhost:x",
+            "localhost:+1",
+            "localhost:1:2",
+            "10.0.0.1",
+            "0.0.0.0",
+            "[::1",
+            "[::1]x",
+            "[::1]:",
+            "[::2]",
+            "::1",
+            "2130706433",
+            "0x7f.1",
+            "127.1",
+            "localhost, evil.example",
+        ] {
+            assert!(!is_this_machine(host.as_bytes()), "{host}");
+        }
+        assert!(!is_this_machine(b"\xff"));
+    }
+}

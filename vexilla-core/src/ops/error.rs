@@ -1,0 +1,68 @@
+//! What is wrong with how endpoints are set up.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+/// What is wrong with how endpoints are set up. Names no secret.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OpsError {
+    /// The token is empty or blank.
+    EmptyToken,
+    /// The token has characters other than visible ASCII, which cannot be sent
+    /// as they are.
+    BadToken,
+    /// The webhook has neither a signing secret nor a shared one.
+    NoSecret,
+    /// A secret is empty or blank.
+    EmptySecret,
+    /// A shared secret has blanks at its ends, or characters other than ASCII,
+    /// which cannot be sent as they are in a header.
+    BadSecret,
+    /// The name of a shared secret's header is none.
+    BadHeaderName,
+    /// What asks for no token or secret must not listen on an address that
+    /// others reach.
+    NotLoopback(SocketAddr),
+    /// The address cannot be listened on.
+    Bind(SocketAddr, io::Error),
+}
+
+impl fmt::Display for OpsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptyToken => f.write_str(
+                "the operations' token is empty: set one, or say so with insecure_without_token",
+            ),
+            Self::BadToken => f.write_str(
+                "the operations' token has blanks or characters other than visible ASCII, which no client can send",
+            ),
+            Self::NoSecret => f.write_str(
+                "the webhook has no secret: set signing_secret or shared_secret, or say so with insecure_without_secret",
+            ),
+            Self::EmptySecret => f.write_str("a secret of the webhook is empty"),
+            Self::BadSecret => f.write_str(
+                "a shared secret of the webhook has blanks at its ends or characters other than ASCII, which no client can send",
+            ),
+            Self::BadHeaderName => {
+                f.write_str("the header of a shared secret of the webhook has a name that is none")
+            }
+            Self::NotLoopback(address) => write!(
+                f,
+                "{address} is reached by others: set a token or a secret, or listen on 127.0.0.1"
+            ),
+            Self::Bind(address, _) => write!(f, "{address} cannot be listened on"),
+        }
+    }
+}
+
+impl Error for OpsError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Bind(_, cause) => Some(cause),
+            _ => None,
+        }
+    }
+}

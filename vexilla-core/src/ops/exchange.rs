@@ -1,0 +1,202 @@
+//! What an adapter hands in, and what it gets back.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::request::{RequestParts, RequestView};
+
+/// A request as an adapter hands it in.
+#[derive(Clone, Copy)]
+pub struct OpsRequest<'a> {
+    parts: &'a dyn RequestParts,
+    path: &'a str,
+    body: &'a [u8],
+    own_listener: bool,
+}
+
+impl<'a> OpsRequest<'a> {
+    /// A request without body, mounted at the root of an application.
+    #[must_use]
+    pub fn new(parts: &'a dyn RequestParts) -> Self {
+        Self {
+            parts,
+            path: parts.path(),
+            body: &[],
+            own_listener: false,
+        }
+    }
+
+    /// Sets the rest of the path, behind the prefix of where it is mounted: as
+    /// it was sent, percent-encoded, with its leading slash.
+    #[must_use]
+    pub fn path(mut self, path: &'a str) -> Self {
+        self.path = path;
+        self
+    }
+
+    /// Sets the body.
+    #[must_use]
+    pub fn body(mut self, body: &'a [u8]) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// Says that the request came in at a listener which serves nothing else
+    /// and is bound to loopback. For nothing else: it lets requests in without
+    /// token.
+    #[must_use]
+    pub fn on_own_listener(mut self) -> Self {
+        self.own_listener = true;
+        self
+    }
+
+    pub(super) fn method(&self) -> &'a str {
+        self.parts.method()
+    }
+
+    pub(super) fn path_sent(&self) -> &'a str {
+        self.path
+    }
+
+    pub(super) fn body_sent(&self) -> &'a [u8] {
+        self.body
+    }
+
+    pub(super) fn is_on_own_listener(&self) -> bool {
+        self.own_listener
+    }
+
+    pub(super) fn each_header(&self, mut each: impl FnMut(&str, &[u8])) {
+        self.parts.each_header(&mut each);
+    }
+
+    /// The value of a header, named in small letters, if it is there once.
+    pub(super) fn only_header(&self, name: &str) -> Option<Vec<u8>> {
+        let mut found = None;
+        let mut count = 0;
+        self.parts.headers_named(name, &mut |value| {
+            found = Some(value.to_vec());
+            count += 1;
+            count < 2
+        });
+        found.filter(|_| count == 1)
+    }
+
+    /// Whether the body is larger than this, or says that it will be.
+    pub(super) fn is_larger_than(&self, limit: usize) -> bool {
+        let announced = self.only_header("content-length");
+        let announced = announced.and_then(|value| str::from_utf8(&value).ok()?.parse().ok());
+        self.body.len() > limit || announced.is_some_and(|length: u128| length > limit as u128)
+    }
+}
+
+impl fmt::Debug for OpsRequest<'_> {
+    /// Method and path; headers and body may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpsRequest")
+            .field("view", &RequestView::new(self.parts))
+            .field("path", &self.path)
+            .field("body", &self.body.len())
+            .field("own_listener", &self.own_listener)
+            .finish()
+    }
+}
+
+/// The answer to an [`OpsRequest`], which an adapter sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpsResponse {
+    status: u16,
+    allow: Option<&'static str>,
+    body: Vec<u8>,
+}
+
+/// What a refusal says.
+#[derive(Serialize)]
+struct Refusal<'a> {
+    error: &'a str,
+}
+
+impl OpsResponse {
+    /// The status, 200 to 503.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The headers to send, names in small letters; beside them, the server's
+    /// own.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
+        let challenge = (self.status == 401).then_some(("www-authenticate", "Bearer"));
+        [
+            ("content-type", "application/json"),
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+        ]
+        .into_iter()
+        .chain(challenge)
+        .chain(self.allow.map(|methods| ("allow", methods)))
+    }
+
+    /// The body, JSON.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The body, JSON.
+    #[must_use]
+    pub fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+
+    /// 413, for a body over the limit.
+    #[must_use]
+    pub fn too_large(limit: usize) -> Self {
+        Self::refusal(413, &format!("the body has more than {limit} bytes"))
+    }
+
+    /// 400, for a body that broke off.
+    #[must_use]
+    pub fn broken_off() -> Self {
+        Self::refusal(400, "the body broke off")
+    }
+
+    /// 408, for a body that did not come in time.
+    #[must_use]
+    pub fn too_slow() -> Self {
+        Self::refusal(408, "the body did not come in time")
+    }
+
+    pub(super) fn json(status: u16, body: &impl Serialize) -> Self {
+        match serde_json::to_vec(body) {
+            Ok(body) => Self {
+                status,
+                allow: None,
+                body,
+            },
+            Err(_) => Self::refusal(500, "the answer cannot be written as JSON"),
+        }
+    }
+
+    pub(super) fn refusal(status: u16, error: &str) -> Self {
+        Self {
+            status,
+            allow: None,
+            // Strings are always JSON.
+            body: serde_json::to_vec(&Refusal { error }).unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn not_found() -> Self {
+        Self::refusal(404, "nothing is served at this path")
+    }
+
+    /// 405, for a method other than these.
+    pub(super) fn not_allowed(methods: &'static str) -> Self {
+        Self {
+            allow: Some(methods),
+            ..Self::refusal(405, &format!("this path answers only to {methods}"))
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The operations endpoints.
+
+use serde::Deserialize;
+
+use super::door::refuse_strangers;
+use super::error::OpsError;
+use super::exchange::{OpsRequest, OpsResponse};
+use super::route::Route;
+use super::secret::Secret;
+use super::{DEFAULT_MAX_BODY_BYTES, Endpoints, OpsFuture, decode, reports};
+use crate::vexilla::Vexilla;
+
+/// The operations endpoints, see the [module](super).
+///
+/// Cheap to clone; clones share everything.
+#[derive(Debug, Clone)]
+pub struct Operations {
+    vexilla: Vexilla,
+    access: Access,
+    max_body_bytes: usize,
+}
+
+/// Who may ask.
+#[derive(Debug, Clone)]
+enum Access {
+    /// Who has the token.
+    Token(Secret),
+    /// Everybody who reaches it.
+    Anybody,
+    /// Programs on this machine, at a listener of its own.
+    Loopback,
+}
+
+impl Operations {
+    /// Operations that ask for this bearer token: `Authorization: Bearer …`.
+    ///
+    /// # Errors
+    ///
+    /// [`OpsError::EmptyToken`], [`OpsError::BadToken`].
+    pub fn new(vexilla: Vexilla, token: &str) -> Result<Self, OpsError> {
+        if token.trim().is_empty() {
+            return Err(OpsError::EmptyToken);
+        }
+        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(OpsError::BadToken);
+        }
+        let token = Secret::new(token.as_bytes());
+        Ok(Self::with_access(vexilla, Access::Token(token)))
+    }
+
+    /// Operations for everybody who reaches them: what stands in front of them
+    /// must keep others out. On a listener of its own, the same as
+    /// [`loopback`](Self::loopback).
+    #[must_use]
+    pub fn insecure_without_token(vexilla: Vexilla) -> Self {
+        Self::with_access(vexilla, Access::Anybody)
+    }
+
+    /// Operations for programs on this machine, for a listener of their own on
+    /// loopback. Mounted into an application they refuse everything.
+    #[must_use]
+    pub fn loopback(vexilla: Vexilla) -> Self {
+        Self::with_access(vexilla, Access::Loopback)
+    }
+
+    fn with_access(vexilla: Vexilla, access: Access) -> Self {
+        Self {
+            vexilla,
+            access,
+            max_body_bytes: DEFAULT_MAX_BODY_BYTES,
+        }
+    }
+
+    /// Sets the most bytes that a body may have. Default: 64 KiB.
+    #[must_use]
+    pub fn max_body_bytes(mut self, bytes: usize) -> Self {
+        self.max_body_bytes = bytes;
+        self
+    }
+
+    /// The endpoint that is asked, or why it does not answer.
+    fn admit<'a>(&self, request: &OpsRequest<'a>) -> Result<Route<'a>, OpsResponse> {
+        match self.access {
+            Access::Token(_) => {}
+            Access::Anybody if !request.is_on_own_listener() => {}
+            Access::Loopback if !request.is_on_own_listener() => {
+                let error = "operations made with loopback answer only on a listener of their own: mount such with a token";
+                return Err(OpsResponse::refusal(403, error));
+            }
+            Access::Anybody | Access::Loopback => {
+                if let Some(refusal) = refuse_strangers(request) {
+                    return Err(refusal);
+                }
+            }
+        }
+        let route = Route::of(request.path_sent()).ok_or_else(OpsResponse::not_found)?;
+        if let Access::Token(token) = &self.access
+            && !route.is_a_probe()
+            && !has_token(request, token)
+        {
+            let error = "this path needs the operations' token, as Authorization: Bearer";
+            return Err(OpsResponse::refusal(401, error));
+        }
+        if !route.answers(request.method()) {
+            return Err(OpsResponse::not_allowed(route.methods()));
+        }
+        if request.is_larger_than(self.max_body_bytes) {
+            return Err(OpsResponse::too_large(self.max_body_bytes));
+        }
+        Ok(route)
+    }
+
+    /// The answer; `None` if it is that of a refresh.
+    fn answer(&self, request: &OpsRequest<'_>) -> Option<OpsResponse> {
+        let vexilla = &self.vexilla;
+        let route = match self.admit(request) {
+            Ok(route) => route,
+            Err(refusal) => return Some(refusal),
+        };
+        Some(match route {
+            Route::Live => reports::live(),
+            Route::Ready => reports::ready(vexilla),
+            Route::Health => reports::health(vexilla),
+            Route::Stats => reports::stats(vexilla),
+            Route::Flags => reports::flags(&vexilla.snapshot()),
+            Route::Explain(key) => match decode::percent(key) {
+                Some(key) => reports::explain(vexilla, &key, request.body_sent()),
+                None => OpsResponse::refusal(400, "the flag's key is no percent-encoded UTF-8"),
+            },
+            Route::Refresh => return None,
+            Route::Invalidate => match key_to_invalidate(request.body_sent()) {
+                Ok(key) => {
+                    tracing::info!(key, "all flags are fetched, since one was invalidated");
+                    return None;
+                }
+                Err(refusal) => refusal,
+            },
+            Route::InvalidateAll => {
+                tracing::info!("all flags are fetched, since they were invalidated");
+                return None;
+            }
+        })
+    }
+}
+
+impl Endpoints for Operations {
+    fn is_mine(path: &str) -> bool {
+        Route::of(path).is_some()
+    }
+
+    fn refuse(&self, head: &OpsRequest<'_>) -> Option<OpsResponse> {
+        self.admit(head).err()
+    }
+
+    fn handle(&self, request: OpsRequest<'_>) -> OpsFuture {
+        if let Some(answer) = self.answer(&request) {
+            return Box::pin(std::future::ready(answer));
+        }
+        let vexilla = self.vexilla.clone();
+        Box::pin(async move {
+            let outcome = vexilla.refresh().await;
+            reports::refreshed(&vexilla, outcome)
+        })
+    }
+
+    fn max_body_bytes(&self) -> usize {
+        self.max_body_bytes
+    }
+
+    fn is_guarded(&self) -> bool {
+        matches!(self.access, Access::Token(_))
+    }
+}
+
+/// Whether the request has the token.
+fn has_token(request: &OpsRequest<'_>, token: &Secret) -> bool {
+    let Some(credentials) = request.only_header("authorization") else {
+        return false;
+    };
+    let Some((scheme, candidate)) = credentials.split_at_checked(7) else {
+        return false;
+    };
+    scheme.eq_ignore_ascii_case(b"bearer ") && token.is(candidate.trim_ascii()).into()
+}
+
+/// The key in the body of an invalidation, cut to a length for the log.
+fn key_to_invalidate(body: &[u8]) -> Result<String, OpsResponse> {
+    #[derive(Deserialize)]
+    struct Invalidation {
+        flag_key: String,
+    }
+    match serde_json::from_slice::<Invalidation>(body) {
+        Ok(Invalidation { flag_key }) if !flag_key.is_empty() => {
+            Ok(flag_key.chars().take(64).collect())
+        }
+        Ok(_) => Err(OpsResponse::refusal(400, "the flag_key is empty")),
+        Err(error) => {
+            let error = format!("the body is not {{\"flag_key\":\"…\"}} in JSON: {error}");
+            Err(OpsResponse::refusal(400, &error))
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What the endpoints tell, in the form in which they tell it.
+
+use serde::Serialize;
+
+use super::exchange::OpsResponse;
+use crate::context::{Context, EvaluationContext};
+use crate::evaluate::Evaluation;
+use crate::explain::Explanation;
+use crate::reason::ErrorCode;
+use crate::snapshot::{CompiledFlag, Snapshot};
+use crate::source::{SourceError, SourceErrorKind};
+use crate::sync::{Counts, Level};
+use crate::vexilla::Vexilla;
+
+pub(super) fn live() -> OpsResponse {
+    #[derive(Serialize)]
+    struct Live {
+        live: bool,
+    }
+    OpsResponse::json(200, &Live { live: true })
+}
+
+pub(super) fn ready(vexilla: &Vexilla) -> OpsResponse {
+    #[derive(Serialize)]
+    struct Ready {
+        ready: bool,
+    }
+    match vexilla.status().level {
+        Level::Defaults => OpsResponse::refusal(503, "not ready: no flags are held yet"),
+        _ => OpsResponse::json(200, &Ready { ready: true }),
+    }
+}
+
+pub(super) fn health(vexilla: &Vexilla) -> OpsResponse {
+    OpsResponse::json(200, &vexilla.status())
+}
+
+pub(super) fn stats(vexilla: &Vexilla) -> OpsResponse {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Stats {
+        level: Level,
+        version: u64,
+        flags: usize,
+        enabled: usize,
+        problems: usize,
+        left_out: LeftOut,
+        breaker: &'static str,
+        consecutive_failures: u32,
+        counts: Counts,
+    }
+    #[derive(Serialize)]
+    struct LeftOut {
+        flags: usize,
+        bytes: usize,
+    }
+    let status = vexilla.status();
+    let snapshot = vexilla.snapshot();
+    let left_out = snapshot.left_out();
+    let stats = Stats {
+        level: status.level,
+        version: snapshot.version(),
+        flags: snapshot.len(),
+        enabled: snapshot.flags().filter(|flag| flag.enabled).count(),
+        problems: snapshot.problem_count(),
+        left_out: LeftOut {
+            flags: left_out.flags,
+            bytes: left_out.bytes,
+        },
+        breaker: status.breaker.as_str(),
+        consecutive_failures: status.consecutive_failures,
+        counts: status.counts,
+    };
+    OpsResponse::json(200, &stats)
+}
+
+pub(super) fn flags(snapshot: &Snapshot) -> OpsResponse {
+    #[derive(Serialize)]
+    struct Flags<'a> {
+        version: u64,
+        flags: Vec<Held<'a>>,
+    }
+    #[derive(Serialize)]
+    struct Held<'a> {
+        key: &'a str,
+        id: u64,
+        enabled: bool,
+        version: u64,
+        variants: Vec<&'a str>,
+        tags: Vec<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        problem: Option<&'a str>,
+    }
+    fn held(flag: &CompiledFlag) -> Held<'_> {
+        let definition = flag.definition();
+        let variants = definition.variants.iter();
+        Held {
+            key: &definition.key,
+            id: definition.id,
+            enabled: definition.enabled,
+            version: definition.snapshot_id,
+            variants: variants.map(|variant| variant.key.as_str()).collect(),
+            tags: definition
+                .tags
+                .iter()
+                .map(|tag| tag.value.as_str())
+                .collect(),
+            problem: flag.problem(),
+        }
+    }
+    let flags = Flags {
+        version: snapshot.version(),
+        flags: snapshot.compiled().map(held).collect(),
+    };
+    OpsResponse::json(200, &flags)
+}
+
+pub(super) fn explain(vexilla: &Vexilla, key: &str, body: &[u8]) -> OpsResponse {
+    #[derive(Serialize)]
+    struct Explained<'a> {
+        evaluation: &'a Evaluation<'a>,
+        explanation: &'a Explanation,
+        text: String,
+    }
+    let context = match body {
+        [] => Context::default(),
+        body => match serde_json::from_slice::<Context>(body) {
+            Ok(context) => context,
+            Err(error) => {
+                let error = format!("the body is no context in JSON: {error}");
+                return OpsResponse::refusal(400, &error);
+            }
+        },
+    };
+    let flags = vexilla.flags(context);
+    let explanation = flags.explain(key);
+    // Where an entity was made up, both must be about the same one.
+    let mut context = flags.context().clone();
+    if context.entity_id() != explanation.entity_id {
+        context.set_entity_id(&explanation.entity_id);
+    }
+    let flags = flags.for_context(context);
+    let evaluation = flags.evaluate(key);
+    let error = evaluation.error().map(crate::FlagError::code);
+    if error == Some(ErrorCode::FlagNotFound) {
+        return OpsResponse::refusal(404, "no flag of this key is held");
+    }
+    let explained = Explained {
+        evaluation: &evaluation,
+        explanation: &explanation,
+        text: explanation.to_string(),
+    };
+    OpsResponse::json(200, &explained)
+}
+
+pub(super) fn refreshed(vexilla: &Vexilla, outcome: Result<bool, SourceError>) -> OpsResponse {
+    #[derive(Serialize)]
+    struct Refreshed {
+        changed: bool,
+        version: u64,
+    }
+    match outcome {
+        Ok(changed) => {
+            let version = vexilla.snapshot().version();
+            OpsResponse::json(200, &Refreshed { changed, version })
+        }
+        Err(error) => {
+            let status = match error.kind() {
+                SourceErrorKind::ShutDown | SourceErrorKind::BreakerOpen => 503,
+                _ => 502,
+            };
+            OpsResponse::refusal(status, &error.to_string())
+        }
+    }
+}

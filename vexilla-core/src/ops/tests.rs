@@ -1,0 +1,187 @@
+//! The endpoints as functions. That the adapters hand in the right things, they
+//! show themselves over sockets.
+
+mod endpoints;
+mod listener;
+mod webhook;
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+
+use super::{Endpoints, OpsRequest, OpsResponse};
+use crate::flag::{Constraint, Flag, FlagSet, Segment, Variant};
+use crate::request::RequestParts;
+use crate::source::{Source, SourceError, SourceErrorKind};
+use crate::vexilla::Vexilla;
+
+/// A request in memory.
+struct Asked {
+    method: &'static str,
+    path: String,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Vec<u8>,
+    own_listener: bool,
+}
+
+impl Asked {
+    fn new(method: &'static str, path: &str) -> Self {
+        Self {
+            method,
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            own_listener: false,
+        }
+    }
+
+    fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers
+            .push((name.to_owned(), value.as_ref().to_vec()));
+        self
+    }
+
+    fn body(mut self, body: impl AsRef<[u8]>) -> Self {
+        self.body = body.as_ref().to_vec();
+        self
+    }
+
+    fn on_own_listener(mut self) -> Self {
+        self.own_listener = true;
+        self
+    }
+
+    fn request(&self) -> OpsRequest<'_> {
+        let request = OpsRequest::new(self).body(&self.body);
+        if self.own_listener {
+            request.on_own_listener()
+        } else {
+            request
+        }
+    }
+
+    async fn of(&self, endpoints: &impl Endpoints) -> OpsResponse {
+        endpoints.handle(self.request()).await
+    }
+
+    async fn status(&self, endpoints: &impl Endpoints) -> u16 {
+        self.of(endpoints).await.status()
+    }
+}
+
+impl RequestParts for Asked {
+    fn method(&self) -> &str {
+        self.method
+    }
+
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn query(&self) -> Option<&str> {
+        None
+    }
+
+    fn each_header(&self, each: &mut dyn FnMut(&str, &[u8])) {
+        for (name, value) in &self.headers {
+            each(name, value);
+        }
+    }
+
+    fn headers_named(&self, name: &str, each: &mut dyn FnMut(&[u8]) -> bool) {
+        for (known, value) in &self.headers {
+            if known == name && !each(value) {
+                return;
+            }
+        }
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    fn native(&self) -> &dyn Any {
+        &()
+    }
+}
+
+fn json(response: &OpsResponse) -> Value {
+    serde_json::from_slice(response.body()).unwrap()
+}
+
+fn header(response: &OpsResponse, name: &str) -> Option<&'static str> {
+    let found = response.headers().find(|(known, _)| *known == name);
+    found.map(|(_, value)| value)
+}
+
+/// A flag for Brazil, one with an odd key, and one with a problem.
+fn flags() -> FlagSet {
+    let on = |segment: Segment| {
+        Flag::new("checkout")
+            .enabled(true)
+            .tag("team-a")
+            .variant(Variant::new("on"))
+            .segment(segment.rollout(100).distribution("on", 100))
+    };
+    FlagSet::from(vec![
+        on(Segment::new().constraint(Constraint::new("country", "EQ", "\"BR\""))),
+        Flag::boolean("a b/🚩", true),
+        Flag {
+            key: "broken".to_owned(),
+            ..on(Segment::new().constraint(Constraint::new("country", "LIKE", "\"BR\"")))
+        },
+    ])
+}
+
+/// A source that does as it is told, and counts.
+#[derive(Clone, Default)]
+struct Told {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    fails: AtomicBool,
+    fetches: AtomicU64,
+    flags: Mutex<FlagSet>,
+}
+
+impl Told {
+    fn flags(&self, flags: impl Into<FlagSet>) {
+        *self.shared.flags.lock().unwrap() = flags.into();
+    }
+
+    fn fails(&self, fails: bool) {
+        self.shared.fails.store(fails, Ordering::SeqCst);
+    }
+
+    fn fetches(&self) -> u64 {
+        self.shared.fetches.load(Ordering::SeqCst)
+    }
+
+    async fn vexilla(&self) -> Vexilla {
+        Vexilla::builder(self.clone())
+            .embedded([])
+            .build()
+            .await
+            .unwrap()
+    }
+}
+
+impl Source for Told {
+    fn name(&self) -> String {
+        "told".to_owned()
+    }
+
+    async fn fetch(&self) -> Result<FlagSet, SourceError> {
+        self.shared.fetches.fetch_add(1, Ordering::SeqCst);
+        if self.shared.fails.load(Ordering::SeqCst) {
+            let message = "the source is out of order";
+            return Err(SourceError::new(SourceErrorKind::Status(404), message));
+        }
+        Ok(self.shared.flags.lock().unwrap().clone())
+    }
+}
