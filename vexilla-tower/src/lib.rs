@@ -2,6 +2,8 @@
 
 mod flags;
 mod layer;
+#[cfg(feature = "ops")]
+pub mod ops;
 mod settings;
 mod view;
 
