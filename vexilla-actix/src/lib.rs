@@ -3,6 +3,8 @@
 mod extract;
 mod flags;
 mod layer;
+#[cfg(feature = "ops")]
+pub mod ops;
 mod settings;
 mod view;
 

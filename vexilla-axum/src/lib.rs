@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod extract;
+#[cfg(feature = "ops")]
+pub mod ops;
 
 pub use extract::{Flags, MissingLayerRejection};
 #[doc(inline)]

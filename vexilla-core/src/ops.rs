@@ -165,6 +165,20 @@ pub const DEFAULT_WEBHOOK_ADDR: SocketAddr =
 /// The most bytes that a body may have unless set otherwise: 64 KiB.
 pub const DEFAULT_MAX_BODY_BYTES: usize = 64 << 10;
 
+/// The paths of the operations endpoints, for routers; `{key}` stands for one
+/// segment.
+pub const OPS_PATHS: [&str; 9] = [
+    "/health/live",
+    "/health/ready",
+    "/health",
+    "/admin/stats",
+    "/admin/flags",
+    "/admin/flags/{key}/explain",
+    "/admin/refresh",
+    "/admin/invalidate",
+    "/admin/invalidate-all",
+];
+
 /// The path of the webhook.
 pub const WEBHOOK_PATH: &str = "/webhook";
 

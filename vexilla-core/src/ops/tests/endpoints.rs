@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::{Endpoints, Operations, OpsError, OpsRequest};
+use super::super::{Endpoints, OPS_PATHS, Operations, OpsError, OpsRequest};
 use super::{Asked, Told, flags, header, json as body};
 use crate::evaluate::EmptyEntity;
 use crate::flag::Flag;
@@ -49,6 +49,8 @@ async fn every_endpoint_answers_with_json_that_is_not_kept() {
         assert_eq!(header(&response, "x-content-type-options"), Some("nosniff"));
         assert!(Operations::is_mine(path), "{path}");
     }
+    let paths = ALL.map(|(_, path)| path.replace("checkout", "{key}"));
+    assert_eq!(paths, OPS_PATHS);
 }
 
 #[tokio::test]
