@@ -20,8 +20,12 @@ impl Server {
     fn start(program: &str, last: &str) -> Self {
         let mut process = Command::new(program)
             .env("PORT", "0")
+            .env("OPS_ADDR", "127.0.0.1:0")
+            .env("WEBHOOK_ADDR", "127.0.0.1:0")
             .env_remove("FLAGR_URL")
             .env_remove("FLAGS_FILE")
+            .env_remove("OPS_TOKEN")
+            .env_remove("WEBHOOK_SECRET")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -50,19 +54,25 @@ impl Server {
 
     /// Status and body of the answer.
     fn get(&self, path: &str, headers: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}\r\n",
-            self.address
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, body.to_owned())
+        ask(&self.address, &format!("GET {path}"), headers, "")
     }
+}
+
+/// Status and body of the answer to a method and path.
+fn ask(address: &str, what: &str, headers: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{what} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
+         content-length: {length}\r\n{headers}\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.to_owned())
 }
 
 impl Drop for Server {
@@ -163,6 +173,38 @@ fn plain_hyper_serves_flags() {
     let answer = |user: &str| server.get("/", &format!("x-user-id: {user}\r\n"));
     assert_eq!(answer("dora"), (200, "the new checkout\n".to_owned()));
     assert_eq!(answer("alice"), (200, "the old checkout\n".to_owned()));
+}
+
+#[test]
+fn the_operations_answer_with_the_token_and_on_listeners_of_their_own() {
+    let server = Server::start(env!("CARGO_BIN_EXE_operations"), "ctrl-c");
+    let token = "authorization: Bearer example-token\r\n";
+    assert_eq!(server.get("/internal/health/ready", "").0, 200);
+    assert_eq!(server.get("/internal/admin/stats", "").0, 401);
+    let (status, stats) = server.get("/internal/admin/stats", token);
+    assert!(status == 200 && stats.contains("\"flags\":8"), "{stats}");
+    let secret = "x-flagr-secret: example-secret\r\n";
+    assert_eq!(
+        ask(&server.address, "POST /webhook", secret, "{}").0,
+        202,
+        "{}",
+        server.hints
+    );
+    assert_eq!(ask(&server.address, "POST /webhook", "", "{}").0, 401);
+
+    let mut addresses = server
+        .hints
+        .split_whitespace()
+        .filter_map(|word| word.strip_prefix("http://"))
+        .map(|address| address.split(['/', ',']).next().unwrap());
+    assert_eq!(addresses.next(), Some(&*server.address));
+    let operations = addresses.next().unwrap();
+    let explain = "POST /admin/flags/new-feature/explain";
+    let (status, explained) = ask(operations, explain, "", r#"{"entityID":"7"}"#);
+    assert!(status == 200 && explained.contains("STATIC"), "{explained}");
+    assert_eq!(ask(operations, explain, "origin: x\r\n", "").0, 403);
+    let webhook = addresses.next().unwrap();
+    assert_eq!(ask(webhook, "POST /webhook", "", "{}").0, 202);
 }
 
 #[test]

@@ -34,8 +34,9 @@ pub use vexilla_tower::ops::*;
 
 /// A router of the operations endpoints.
 pub fn router<S: Clone + Send + Sync + 'static>(operations: Operations) -> Router<S> {
+    let service = OpsService::new(operations);
     OPS_PATHS.into_iter().fold(Router::new(), |router, path| {
-        router.route_service(path, OpsService::new(operations.clone()))
+        router.route_service(path, service.clone())
     })
 }
 
