@@ -5,7 +5,7 @@
 
 use vexilla_actix as adapter;
 
-#[path = "../../tests/shared/ops.rs"]
+#[path = "../../tests/shared/ops/mod.rs"]
 mod shared;
 
 use std::net::SocketAddr;
@@ -13,7 +13,9 @@ use std::net::SocketAddr;
 use actix_web::test::{TestRequest, call_service, init_service};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpServer};
-use shared::{Served, check_listeners, check_operations, check_slow_clients, check_webhook};
+use shared::{
+    Served, check_listeners, check_operations, check_shutdown, check_slow_clients, check_webhook,
+};
 use vexilla_actix::ops::{configure, scope, webhook};
 use vexilla_actix::{Vexilla, VexillaLayer};
 
@@ -56,6 +58,11 @@ async fn the_webhook_answers_over_a_socket() {
 #[actix_web::test]
 async fn listeners_of_their_own_keep_strangers_out() {
     check_listeners(&Served::new().await).await;
+}
+
+#[actix_web::test]
+async fn a_shutdown_lets_requests_under_way_end() {
+    check_shutdown(&Served::new().await).await;
 }
 
 #[actix_web::test]

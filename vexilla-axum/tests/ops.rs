@@ -5,7 +5,7 @@
 
 use vexilla_axum as adapter;
 
-#[path = "../../tests/shared/ops.rs"]
+#[path = "../../tests/shared/ops/mod.rs"]
 mod shared;
 
 use std::net::SocketAddr;
@@ -13,7 +13,9 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
-use shared::{Served, check_listeners, check_operations, check_slow_clients, check_webhook};
+use shared::{
+    Served, check_listeners, check_operations, check_shutdown, check_slow_clients, check_webhook,
+};
 use tower::ServiceExt;
 use vexilla_axum::ops::{router, webhook_router};
 use vexilla_axum::{Flags, VexillaLayer};
@@ -55,6 +57,11 @@ async fn the_webhook_answers_over_a_socket() {
 #[tokio::test]
 async fn listeners_of_their_own_keep_strangers_out() {
     check_listeners(&Served::new().await).await;
+}
+
+#[tokio::test]
+async fn a_shutdown_lets_requests_under_way_end() {
+    check_shutdown(&Served::new().await).await;
 }
 
 #[tokio::test]

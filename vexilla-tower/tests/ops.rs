@@ -5,23 +5,22 @@
 
 use vexilla_tower as adapter;
 
-#[path = "../../tests/shared/ops.rs"]
+#[path = "../../tests/shared/ops/mod.rs"]
 mod shared;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use shared::{Served, check_listeners, check_operations, check_slow_clients, check_webhook};
+use shared::{
+    Served, check_listeners, check_operations, check_shutdown, check_slow_clients, check_webhook,
+};
 use tower::ServiceExt;
 use vexilla_tower::Vexilla;
-use vexilla_tower::ops::{
-    Endpoints, EndpointsService, Operations, OpsListener, OpsService, WebhookService,
-};
+use vexilla_tower::ops::{Endpoints, EndpointsService, Operations, OpsService, WebhookService};
 
 /// Serves on loopback.
 async fn serve<E: Endpoints>(service: EndpointsService<E>) -> SocketAddr {
@@ -57,6 +56,11 @@ async fn listeners_of_their_own_keep_strangers_out() {
 }
 
 #[tokio::test]
+async fn a_shutdown_lets_requests_under_way_end() {
+    check_shutdown(&Served::new().await).await;
+}
+
+#[tokio::test]
 async fn slow_clients_keep_nobody_out() {
     check_slow_clients(&Served::new().await).await;
 }
@@ -89,25 +93,4 @@ async fn a_prefix_ends_at_a_slash() {
         let answer = service.oneshot(request).await.unwrap();
         assert_eq!(answer.status(), status, "{prefix} {path}");
     }
-}
-
-#[tokio::test]
-async fn a_shutdown_lets_requests_under_way_end() {
-    let served = Served::new().await;
-    let operations = Operations::loopback(served.vexilla.clone());
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let listener = OpsListener::bind(any, operations).await.unwrap();
-    let address = listener.local_addr();
-    let mut begun = tokio::net::TcpStream::connect(address).await.unwrap();
-    let head = b"POST /admin/refresh HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n";
-    shared::say(&mut begun, head).await;
-    // Whatever is asked later is answered later.
-    shared::check_live(address).await;
-    let end = tokio::spawn(listener.shutdown(Duration::from_secs(20)));
-    while tokio::net::TcpStream::connect(address).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
-    let answer = shared::say_and_hear(&mut begun, b"{}").await;
-    assert!(answer.contains("\"changed\":false"), "{answer}");
-    end.await.unwrap();
 }
