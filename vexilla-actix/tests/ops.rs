@@ -14,7 +14,8 @@ use actix_web::test::{TestRequest, call_service, init_service};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpServer};
 use shared::{
-    Served, check_listeners, check_operations, check_shutdown, check_slow_clients, check_webhook,
+    Served, check_connections, check_listeners, check_operations, check_shutdown,
+    check_slow_clients, check_webhook,
 };
 use vexilla_actix::ops::{configure, scope, webhook};
 use vexilla_actix::{Vexilla, VexillaLayer};
@@ -63,6 +64,11 @@ async fn listeners_of_their_own_keep_strangers_out() {
 #[actix_web::test]
 async fn a_shutdown_lets_requests_under_way_end() {
     check_shutdown(&Served::new().await).await;
+}
+
+#[actix_web::test]
+async fn connections_are_limited_in_number_and_time() {
+    check_connections().await;
 }
 
 #[actix_web::test]

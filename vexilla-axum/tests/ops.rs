@@ -14,7 +14,8 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use shared::{
-    Served, check_listeners, check_operations, check_shutdown, check_slow_clients, check_webhook,
+    Served, check_connections, check_listeners, check_operations, check_shutdown,
+    check_slow_clients, check_webhook,
 };
 use tower::ServiceExt;
 use vexilla_axum::ops::{router, webhook_router};
@@ -62,6 +63,11 @@ async fn listeners_of_their_own_keep_strangers_out() {
 #[tokio::test]
 async fn a_shutdown_lets_requests_under_way_end() {
     check_shutdown(&Served::new().await).await;
+}
+
+#[tokio::test]
+async fn connections_are_limited_in_number_and_time() {
+    check_connections().await;
 }
 
 #[tokio::test]

@@ -86,7 +86,9 @@ pub(super) async fn check(
         "{method} {path} {headers:?} {body:.80}: {text}"
     );
     assert!(text.contains(says), "{method} {path} says {says:?}: {text}");
-    if status != 404 && method != "HEAD" {
+    if method == "HEAD" {
+        assert_eq!(answer.body, "", "{path}");
+    } else if status != 404 {
         let json = answer.body.starts_with('{') && answer.body.ends_with('}');
         assert!(
             json && answer.head.contains("content-type: application/json"),

@@ -8,6 +8,8 @@ use tokio::net::TcpStream;
 
 use super::http::{HOST, TOKEN, check, send};
 use super::{EVENT, Served};
+use crate::adapter::Vexilla;
+use crate::adapter::flag::Flag;
 use crate::adapter::ops::{
     ListenerOptions, Operations, OpsError, OpsListener, Webhook, WebhookListener,
 };
@@ -171,4 +173,39 @@ pub(crate) async fn check_shutdown(served: &Served) {
     let answer = send(&mut begun, b"{}").await;
     assert!(answer.body.contains("\"changed\":false"), "{}", answer.body);
     end.await.unwrap();
+}
+
+/// No more connections are served than are allowed, and those who do not take
+/// their answer do not keep theirs.
+pub(crate) async fn check_connections() {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    // Far more than what the system takes for a client that does not read.
+    let tag = "x".repeat(1 << 20);
+    let flag = |id: u32| Flag::boolean(&format!("flag-{id}"), true).tag(&tag);
+    let vexilla = Vexilla::fixed((0..32).map(flag).collect::<Vec<_>>());
+    let listen = |timeout| {
+        let options = ListenerOptions::new()
+            .max_connections(1)
+            .client_timeout(timeout);
+        OpsListener::bind_with(any, Operations::loopback(vexilla.clone()), options)
+    };
+
+    let listener = listen(Duration::from_millis(200)).await.unwrap();
+    let mut idle = TcpStream::connect(listener.local_addr()).await.unwrap();
+    let list = b"GET /admin/flags HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    idle.write_all(list).await.unwrap();
+    check(listener.local_addr(), LIVE, 200, "live").await;
+
+    let listener = listen(Duration::from_secs(3600)).await.unwrap();
+    let mut first = TcpStream::connect(listener.local_addr()).await.unwrap();
+    let mut second = TcpStream::connect(listener.local_addr()).await.unwrap();
+    let live = b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    second.write_all(live).await.unwrap();
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    let early = second.try_read(&mut [0]);
+    assert!(early.is_err(), "the first has not ended: {early:?}");
+    assert_eq!(send(&mut first, live).await.status, 200);
+    assert_eq!(send(&mut second, b"").await.status, 200);
 }

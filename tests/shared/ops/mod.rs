@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-pub(crate) use listeners::{check_listeners, check_shutdown, check_slow_clients};
+pub(crate) use listeners::{
+    check_connections, check_listeners, check_shutdown, check_slow_clients,
+};
 pub(crate) use mounted::{check_operations, check_webhook};
 
 use crate::adapter::flag::Flag;
