@@ -181,7 +181,7 @@ pub(crate) async fn check_connections() {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     // Far more than what the system takes for a client that does not read.
     let tag = "x".repeat(1 << 20);
-    let flag = |id: u32| Flag::boolean(&format!("flag-{id}"), true).tag(&tag);
+    let flag = |id: u32| Flag::boolean(format!("flag-{id}"), true).tag(&tag);
     let vexilla = Vexilla::fixed((0..32).map(flag).collect::<Vec<_>>());
     let listen = |timeout| {
         let options = ListenerOptions::new()
