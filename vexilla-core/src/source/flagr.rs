@@ -109,8 +109,9 @@ impl FlagrSource {
         SourceError::new(kind, message).because(error.without_url())
     }
 
-    /// Asks with all that was set, and takes only an answer of status 200.
-    async fn get(&self, url: &Url) -> Result<Response, SourceError> {
+    /// Asks a route, at this address, with all that was set; takes only an answer
+    /// of status 200.
+    async fn get(&self, route: &str, url: &Url) -> Result<Response, SourceError> {
         let mut request = self.client.get(url.clone());
         if let Some((name, password)) = &self.basic_auth {
             request = request.basic_auth(name, Some(password));
@@ -121,12 +122,12 @@ impl FlagrSource {
         if response.status().as_u16() == 200 {
             Ok(response)
         } else {
-            Err(self.refused(&response))
+            Err(self.refused(route, &response))
         }
     }
 
     /// Why an answer of another status is none.
-    fn refused(&self, response: &Response) -> SourceError {
+    fn refused(&self, route: &str, response: &Response) -> SourceError {
         let (host, status) = (self.host(), response.status().as_u16());
         let message = match status {
             300..=399 => format!(
@@ -136,8 +137,7 @@ impl FlagrSource {
                 "Flagr at {host} answered {status}; its export needs credentials where authentication is on"
             ),
             404 => format!(
-                "Flagr at {host} answered 404 for {}; the address may lack a path, or be that of something else",
-                response.url().path()
+                "Flagr at {host} answered 404 for /{route}; the address may lack a path, or be that of something else"
             ),
             _ => format!("Flagr at {host} answered with status {status}"),
         };
@@ -148,23 +148,21 @@ impl FlagrSource {
         }
     }
 
-    async fn body(&self, mut response: Response, most: usize) -> Result<Vec<u8>, SourceError> {
+    /// The body of an answer; `None` if it has more bytes than that.
+    async fn body(
+        &self,
+        mut response: Response,
+        most: usize,
+    ) -> Result<Option<Vec<u8>>, SourceError> {
         let mut body = Vec::new();
         let failed = |error| self.failed("read the answer of", error);
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > most {
-                return Err(SourceError::new(
-                    SourceErrorKind::TooLarge,
-                    format!(
-                        "the answer of Flagr at {} has more than {} bytes; raise max_bytes if that is meant",
-                        self.host(),
-                        most
-                    ),
-                ));
+                return Ok(None);
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(body)
+        Ok(Some(body))
     }
 }
 
@@ -174,8 +172,14 @@ impl Source for FlagrSource {
     }
 
     async fn fetch(&self) -> Result<FlagSet, SourceError> {
-        let response = self.get(&self.export).await?;
-        let body = self.body(response, self.max_bytes).await?;
+        let response = self.get(EXPORT, &self.export).await?;
+        let body = self.body(response, self.max_bytes).await?.ok_or_else(|| {
+            let (host, most) = (self.host(), self.max_bytes);
+            let message = format!(
+                "the answer of Flagr at {host} has more than {most} bytes; raise max_bytes if that is meant"
+            );
+            SourceError::new(SourceErrorKind::TooLarge, message)
+        })?;
         let set = tokio::task::spawn_blocking(move || FlagSet::from_export(&body))
             .await
             .map_err(SourceError::other)?;
@@ -192,13 +196,17 @@ impl Source for FlagrSource {
             max_id: Option<u64>,
         }
 
-        let response = self.get(&self.max_id).await?;
+        let response = self.get(MAX_ID, &self.max_id).await?;
         let body = self.body(response, MAX_ID_BYTES).await?;
-        let answer: MaxId = serde_json::from_slice(&body).map_err(|error| {
-            let host = self.host();
-            let message = format!("the answer of Flagr at {host} is no number of a change");
-            SourceError::new(SourceErrorKind::Document, message).because(error)
-        })?;
+        let message = || {
+            format!(
+                "the answer of Flagr at {} is no number of a change",
+                self.host()
+            )
+        };
+        let wrong = || SourceError::new(SourceErrorKind::Document, message());
+        let answer: MaxId = serde_json::from_slice(&body.ok_or_else(wrong)?)
+            .map_err(|error| wrong().because(error))?;
         Ok(answer.max_id)
     }
 }
