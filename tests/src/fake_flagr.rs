@@ -1,53 +1,92 @@
 //! A Flagr on loopback that misbehaves as it is told.
 //!
-//! Each request gets the next answer of a script and a connection of its own.
-//! Nothing here knows Flagr's API: whatever is asked for, the script answers.
+//! It serves the flags of a [`Database`] over connections that are kept alive,
+//! and each of its two routes can be [spoilt](FakeFlagr::spoil): what a healthy
+//! server would answer is turned into what is sent. It can refuse connections
+//! for a while, and encrypt them. Beside that, the export takes answers from a
+//! script, one for each request, as long as there are some.
+//!
+//! Until told otherwise it does not tell the number of the newest change (as a
+//! Flagr that only evaluates), and answers 500 in place of an export.
 
-use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, Read, Write};
+mod answer;
+mod database;
+mod reader;
+mod tls;
+mod wire;
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
 
-/// A server on loopback; it ends when this is dropped.
+use tokio::sync::watch;
+
+pub use answer::Answer;
+pub use database::{Database, key};
+pub use reader::{Reader, Readings};
+pub use tls::{Authority, Identity};
+use wire::Wire;
+
+/// How many requests are remembered.
+const REMEMBERED: usize = 1_000;
+
+/// A server on loopback; it ends when this is dropped, with its connections.
 #[derive(Debug)]
 pub struct FakeFlagr {
     address: SocketAddr,
     shared: Arc<Shared>,
+    accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
-#[derive(Debug, Default)]
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// The number of the newest change.
+    MaxId,
+    /// All flags.
+    Export,
+}
+
+/// How often things happened since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests for the number of the newest change.
+    pub max_id: u64,
+    /// Requests for anything else.
+    pub export: u64,
+    /// Connections that were accepted.
+    pub connections: u64,
+    /// Connections that are open now.
+    pub open: u64,
+}
+
+/// What is sent in place of a healthy answer.
+type Mode = Arc<dyn Fn(Answer) -> Answer + Send + Sync>;
+
 struct Shared {
+    database: Mutex<Database>,
+    modes: Mutex<Modes>,
     script: Mutex<VecDeque<Answer>>,
-    requests: Mutex<Vec<String>>,
-    ended: AtomicBool,
+    requests: Mutex<VecDeque<String>>,
+    /// The authorization that requests must have, if any.
+    authorization: Mutex<Option<String>>,
+    identity: Mutex<Option<Identity>>,
+    connections: Mutex<HashMap<u64, Weak<TcpStream>>>,
+    counts: watch::Sender<Counts>,
+    listening: AtomicBool,
 }
 
-/// An answer to one request.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    status: u16,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-    fault: Option<Fault>,
-}
-
-/// What goes wrong with an answer.
-#[derive(Debug, Clone, Copy)]
-enum Fault {
-    /// So many bytes of the body, then the end.
-    CutAfter(usize),
-    /// So many bytes of the body, then nothing until the client gives up.
-    StallAfter(usize),
-    /// The request is read, and nothing is said until the client gives up.
-    Silence,
-    /// The connection is reset once a request comes.
-    Reset,
+struct Modes {
+    max_id: Mode,
+    export: Mode,
 }
 
 impl FakeFlagr {
-    /// Starts a server that answers 500 until it is told otherwise.
+    /// Starts a server.
     ///
     /// # Errors
     ///
@@ -55,10 +94,40 @@ impl FakeFlagr {
     pub fn start() -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::default());
-        let served = Arc::clone(&shared);
-        thread::spawn(move || served.serve(&listener));
-        Ok(Self { address, shared })
+        let modes = Modes {
+            max_id: Arc::new(|_| Answer::status(501)),
+            export: Arc::new(|_| Answer::status(500)),
+        };
+        let shared = Arc::new(Shared {
+            database: Mutex::default(),
+            modes: Mutex::new(modes),
+            script: Mutex::default(),
+            requests: Mutex::default(),
+            authorization: Mutex::default(),
+            identity: Mutex::default(),
+            connections: Mutex::default(),
+            counts: watch::Sender::default(),
+            listening: AtomicBool::new(false),
+        });
+        let server = Self {
+            address,
+            shared,
+            accepting: Mutex::default(),
+        };
+        server.accept(listener);
+        Ok(server)
+    }
+
+    /// Starts a healthy server with so many flags.
+    ///
+    /// # Errors
+    ///
+    /// No free port on loopback.
+    pub fn healthy(flags: u64) -> io::Result<Self> {
+        let server = Self::start()?;
+        server.edit(|database| *database = Database::of(flags));
+        server.heal();
+        Ok(server)
     }
 
     /// Where it listens, `127.0.0.1:` and the port.
@@ -73,175 +142,237 @@ impl FakeFlagr {
         format!("http://{}", self.address)
     }
 
-    /// Adds an answer to the script.
-    pub fn answer(&self, answer: Answer) {
-        lock(&self.shared.script).push_back(answer);
+    /// Its address for a client that encrypts.
+    #[must_use]
+    pub fn https_url(&self) -> String {
+        format!("https://{}", self.address)
     }
 
-    /// The heads of the requests that came, from the request line on, as they
-    /// were sent.
+    /// Changes the flags.
+    pub fn edit<T>(&self, edit: impl FnOnce(&mut Database) -> T) -> T {
+        edit(&mut lock(&self.shared.database))
+    }
+
+    /// From now on, a route answers with what this makes of its healthy answer.
+    pub fn spoil(&self, route: Route, mode: impl Fn(Answer) -> Answer + Send + Sync + 'static) {
+        let mut modes = lock(&self.shared.modes);
+        match route {
+            Route::MaxId => modes.max_id = Arc::new(mode),
+            Route::Export => modes.export = Arc::new(mode),
+        }
+    }
+
+    /// From now on, both routes are healthy.
+    pub fn heal(&self) {
+        self.spoil(Route::MaxId, |answer| answer);
+        self.spoil(Route::Export, |answer| answer);
+    }
+
+    /// From now on, requests without this header `Authorization` are answered
+    /// with 401.
+    pub fn authorize(&self, authorization: &str) {
+        *lock(&self.shared.authorization) = Some(authorization.to_owned());
+    }
+
+    /// From now on, new connections are encrypted with this identity, or not at
+    /// all; those that are open are closed.
+    pub fn identify(&self, identity: Option<Identity>) {
+        *lock(&self.shared.identity) = identity;
+        self.shared.close_connections();
+    }
+
+    /// Refuses connections, and closes those that are open.
+    pub fn refuse(&self) {
+        let accepting = lock(&self.accepting).take();
+        if let Some(accepting) = accepting {
+            self.shared.listening.store(false, Ordering::SeqCst);
+            // Wakes the thread that accepts.
+            drop(TcpStream::connect(self.address));
+            let _ = accepting.join();
+        }
+        self.shared.close_connections();
+    }
+
+    /// Accepts connections again, at the same address.
+    ///
+    /// # Errors
+    ///
+    /// Another program took the port.
+    pub fn accept_again(&self) -> io::Result<()> {
+        self.accept(TcpListener::bind(self.address)?);
+        Ok(())
+    }
+
+    /// Adds an answer to the script of the export. The connection ends after
+    /// it.
+    pub fn answer(&self, answer: Answer) {
+        lock(&self.shared.script).push_back(answer.last());
+    }
+
+    /// The heads of the last requests for the export, from the request line on,
+    /// as they were sent.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
-        lock(&self.shared.requests).clone()
+        lock(&self.shared.requests).iter().cloned().collect()
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        *self.shared.counts.borrow()
+    }
+
+    /// What is counted, as it changes.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Counts> {
+        self.shared.counts.subscribe()
+    }
+
+    fn accept(&self, listener: TcpListener) {
+        self.shared.listening.store(true, Ordering::SeqCst);
+        let shared = Arc::clone(&self.shared);
+        let accepting = thread::spawn(move || shared.serve(&listener));
+        *lock(&self.accepting) = Some(accepting);
     }
 }
 
 impl Drop for FakeFlagr {
     fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::SeqCst);
-        // Wakes the thread that accepts.
-        drop(TcpStream::connect(self.address));
+        self.refuse();
     }
 }
 
-impl Answer {
-    /// This status, with an empty body.
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("counts", &*self.counts.borrow())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Counts {
+    /// All requests.
     #[must_use]
-    pub fn status(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Vec::new(),
-            fault: None,
-        }
-    }
-
-    /// Status 200 with this body, as JSON.
-    #[must_use]
-    pub fn json(body: impl Into<Vec<u8>>) -> Self {
-        Self::status(200)
-            .header("Content-Type", "application/json")
-            .body(body)
-    }
-
-    /// Adds a header.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Sets the body.
-    #[must_use]
-    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.body = body.into();
-        self
-    }
-
-    /// Compresses the body.
-    ///
-    /// # Errors
-    ///
-    /// None for a body in memory.
-    pub fn gzip(mut self) -> io::Result<Self> {
-        let level = flate2::Compression::default();
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
-        encoder.write_all(&self.body)?;
-        self.body = encoder.finish()?;
-        Ok(self.header("Content-Encoding", "gzip"))
-    }
-
-    /// Ends the connection after so many bytes of the body.
-    #[must_use]
-    pub fn cut_after(self, bytes: usize) -> Self {
-        self.fault(Fault::CutAfter(bytes))
-    }
-
-    /// Sends so many bytes of the body, and then nothing until the client gives
-    /// up.
-    #[must_use]
-    pub fn stall_after(self, bytes: usize) -> Self {
-        self.fault(Fault::StallAfter(bytes))
-    }
-
-    /// No answer: nothing is sent until the client gives up.
-    #[must_use]
-    pub fn silence() -> Self {
-        Self::status(200).fault(Fault::Silence)
-    }
-
-    /// No answer: the connection is reset.
-    #[must_use]
-    pub fn reset() -> Self {
-        Self::status(200).fault(Fault::Reset)
-    }
-
-    fn fault(mut self, fault: Fault) -> Self {
-        self.fault = Some(fault);
-        self
-    }
-
-    fn send(&self, mut stream: &TcpStream) -> io::Result<()> {
-        if matches!(self.fault, Some(Fault::Silence)) {
-            return until_closed(stream);
-        }
-        let mut head = format!("HTTP/1.1 {} Scripted\r\nConnection: close\r\n", self.status);
-        if self.status != 204 && self.status != 304 {
-            head.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
-        }
-        for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        stream.write_all(head.as_bytes())?;
-        stream.write_all(b"\r\n")?;
-        match self.fault {
-            Some(Fault::CutAfter(most)) => stream.write_all(start(&self.body, most)),
-            Some(Fault::StallAfter(most)) => {
-                stream.write_all(start(&self.body, most))?;
-                until_closed(stream)
-            }
-            _ => stream.write_all(&self.body),
-        }
+    pub fn requests(&self) -> u64 {
+        self.max_id + self.export
     }
 }
 
 impl Shared {
     fn serve(self: Arc<Self>, listener: &TcpListener) {
         while let Ok((stream, _)) = listener.accept() {
-            if self.ended.load(Ordering::SeqCst) {
+            if !self.listening.load(Ordering::SeqCst) {
                 return;
             }
-            let shared = Arc::clone(&self);
+            let connection = Connection::new(Arc::clone(&self), stream);
             // A client that goes away ends the connection: no matter.
-            thread::spawn(move || shared.connection(&stream));
+            thread::spawn(move || connection.converse());
         }
     }
 
-    fn connection(&self, stream: &TcpStream) -> io::Result<()> {
-        // A connection without a request takes no answer.
-        if stream.peek(&mut [0])? == 0 {
-            return Ok(());
+    fn close_connections(&self) {
+        let connections = lock(&self.connections);
+        for stream in connections.values().filter_map(Weak::upgrade) {
+            // It may be closed already.
+            let _ = stream.shutdown(Shutdown::Both);
         }
-        let answer = lock(&self.script).pop_front();
-        let answer = answer.unwrap_or_else(|| Answer::status(500));
-        if matches!(answer.fault, Some(Fault::Reset)) {
-            // Closed with something unread, a connection is reset.
-            return Ok(());
+    }
+
+    fn count(&self, count: impl FnOnce(&mut Counts)) {
+        self.counts.send_modify(count);
+    }
+
+    /// The answer to a request.
+    fn answer(&self, head: String) -> Answer {
+        let route = match head.contains("/snapshots/max_id ") {
+            true => Route::MaxId,
+            false => Route::Export,
+        };
+        let authorized = self.is_authorized(&head);
+        let modes = lock(&self.modes);
+        let (mode, healthy) = match route {
+            Route::MaxId => (&modes.max_id, lock(&self.database).max_id()),
+            Route::Export => (&modes.export, lock(&self.database).export()),
+        };
+        let mode = Arc::clone(mode);
+        drop(modes);
+        let scripted = match route {
+            Route::MaxId => None,
+            Route::Export => {
+                let mut requests = lock(&self.requests);
+                requests.push_back(head);
+                if requests.len() > REMEMBERED {
+                    requests.pop_front();
+                }
+                lock(&self.script).pop_front()
+            }
+        };
+        self.count(|counts| match route {
+            Route::MaxId => counts.max_id += 1,
+            Route::Export => counts.export += 1,
+        });
+        match scripted {
+            Some(scripted) => scripted,
+            None if authorized => mode(Answer::json(healthy)),
+            None => Answer::status(401),
         }
-        let head = head(stream)?;
-        lock(&self.requests).push(head);
-        answer.send(stream)?;
-        stream.shutdown(Shutdown::Write)?;
-        until_closed(stream)
+    }
+
+    fn is_authorized(&self, head: &str) -> bool {
+        let wanted = lock(&self.authorization);
+        wanted.as_ref().is_none_or(|wanted| {
+            head.lines()
+                .filter_map(|line| line.split_once(": "))
+                .any(|(name, value)| name.eq_ignore_ascii_case("authorization") && value == wanted)
+        })
     }
 }
 
-/// The head of a request.
-fn head(stream: &TcpStream) -> io::Result<String> {
-    let mut reader = BufReader::new(stream.take(64 << 10));
-    let mut head = String::new();
-    while reader.read_line(&mut head)? > 2 {}
-    Ok(head)
+/// A connection, counted until it is closed.
+struct Connection {
+    number: u64,
+    stream: Option<Arc<TcpStream>>,
+    shared: Arc<Shared>,
 }
 
-/// Waits until the other end closes the connection.
-fn until_closed(mut stream: &TcpStream) -> io::Result<()> {
-    io::copy(&mut stream, &mut io::sink()).map(drop)
+impl Connection {
+    fn new(shared: Arc<Shared>, stream: TcpStream) -> Self {
+        let stream = Arc::new(stream);
+        let mut number = 0;
+        shared.count(|counts| {
+            counts.connections += 1;
+            counts.open += 1;
+            number = counts.connections;
+        });
+        lock(&shared.connections).insert(number, Arc::downgrade(&stream));
+        Self {
+            number,
+            stream: Some(stream),
+            shared,
+        }
+    }
+
+    fn converse(&self) -> io::Result<()> {
+        let Some(stream) = &self.stream else {
+            return Ok(());
+        };
+        let identity = lock(&self.shared.identity).clone();
+        let mut wire = Wire::new(stream, identity.map(|identity| identity.0))?;
+        while let Some(head) = wire.head()? {
+            if !self.shared.answer(head).send(&mut wire)? {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
-/// The first bytes, at most so many.
-fn start(bytes: &[u8], most: usize) -> &[u8] {
-    bytes.get(..most).unwrap_or(bytes)
+impl Drop for Connection {
+    fn drop(&mut self) {
+        lock(&self.shared.connections).remove(&self.number);
+        self.stream = None;
+        self.shared.count(|counts| counts.open -= 1);
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

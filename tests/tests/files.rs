@@ -113,20 +113,18 @@ async fn a_file_is_read_anew_and_a_bad_edit_changes_nothing() {
     let source = file.source().debounce(Duration::MAX);
     let vexilla = Vexilla::builder(source).build().await.unwrap();
     std::fs::write(&file.0, "{").unwrap();
-    assert!(vexilla.refresh().await.is_err());
+    let error = vexilla.refresh().await.unwrap_err();
     assert!(vexilla.flags(Context::new("u")).bool("new"));
     let status = vexilla.status();
-    assert_eq!(status.consecutive_failures, 1);
-    assert!(
-        status.last_error.unwrap().contains("edit"),
-        "it names the file"
-    );
+    assert!(status.consecutive_failures > 0);
+    assert_eq!(status.last_error, Some(error.to_string()));
     std::fs::write(&file.0, FLAGS).unwrap();
     assert!(
         !vexilla.refresh().await.unwrap(),
         "the same flags are no change"
     );
-    assert_eq!(vexilla.status().last_error, None);
+    let status = vexilla.status();
+    assert_eq!((status.consecutive_failures, status.last_error), (0, None));
     std::fs::write(&file.0, "{}").unwrap();
     assert!(vexilla.refresh().await.unwrap());
     assert!(vexilla.snapshot().is_empty(), "an empty set is a set");

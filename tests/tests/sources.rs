@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use vexilla_core::flag::{DocumentErrorKind, Flag};
 use vexilla_core::{
-    Context, FlagrSource, FlagrSourceBuilder, Level, MemorySource, Source, SourceError,
-    SourceErrorKind, Vexilla,
+    Context, FlagrSource, FlagrSourceBuilder, Level, MemorySource, RetryPolicy, Source,
+    SourceError, SourceErrorKind, Vexilla,
 };
-use vexilla_tests::fake_flagr::{Answer, FakeFlagr};
+use vexilla_tests::fake_flagr::{Answer, FakeFlagr, Route};
 
 const FLAGS: &str = r#"{"Flags":[{"ID":1,"Key":"new","Enabled":true,"SnapshotID":3,
     "Variants":[{"ID":1,"Key":"on"}],
@@ -41,8 +41,12 @@ fn builder(server: &FakeFlagr) -> FlagrSourceBuilder {
 }
 
 async fn held(source: impl Source) -> Vexilla {
-    let vexilla = Vexilla::builder(source).poll_interval(Duration::from_secs(3600));
-    vexilla.build().await.unwrap()
+    Vexilla::builder(source)
+        .poll_interval(Duration::from_secs(3600))
+        .retry(RetryPolicy::new().attempts(1))
+        .build()
+        .await
+        .unwrap()
 }
 
 /// Neither form of an error or of anything it stands in tells a secret.
@@ -63,12 +67,12 @@ fn assert_no_secret(shown: &[&dyn Debug], error: &SourceError) {
 }
 
 /// The error of such an answer, when flags are held already. Sees to it that
-/// they stay, and that the failure is counted until an answer is good.
+/// they stay, that the failure is told of, and no longer once an answer is good.
 async fn outage(answer: Answer) -> SourceError {
     let server = server([Answer::json(FLAGS), answer, Answer::json(FLAGS)]);
     let source = builder(&server).build().unwrap();
     let vexilla = held(source.clone()).await;
-    assert!(!vexilla.is_stale());
+    assert_eq!(vexilla.status().last_error, None);
 
     let error = vexilla.refresh().await.unwrap_err();
     assert!(
@@ -77,21 +81,24 @@ async fn outage(answer: Answer) -> SourceError {
     );
     assert_no_secret(&[&source, &builder(&server), &vexilla], &error);
     let status = vexilla.status();
+    assert_eq!(status.consecutive_failures, 1);
+    assert_eq!(status.last_error, Some(error.to_string()));
     assert_eq!(
-        (status.level, status.consecutive_failures),
-        (Level::Live, 1),
-        "live until three poll intervals have passed"
+        status.level,
+        Level::Live,
+        "three poll intervals have not passed"
     );
-    assert!(vexilla.flags(Context::new("u")).bool("new"));
+    let flags = vexilla.flags(Context::new("u"));
+    assert!(flags.bool("new") && !flags.evaluate("new").is_stale());
 
     assert!(
         !vexilla.refresh().await.unwrap(),
         "the same flags are no change"
     );
-    assert_eq!(vexilla.status().consecutive_failures, 0);
-    let flags = vexilla.flags(Context::new("u"));
-    assert!(flags.bool("new") && !flags.evaluate("new").is_stale());
-    assert_eq!(vexilla.snapshot().version(), 3);
+    let status = vexilla.status();
+    assert_eq!((status.consecutive_failures, status.last_error), (0, None));
+    assert!(vexilla.flags(Context::new("u")).bool("new"));
+    assert_eq!(status.version, 3);
     error
 }
 
@@ -198,11 +205,11 @@ async fn a_server_that_takes_too_long_is_an_error() {
         let source = impatient.build().unwrap();
         let vexilla = Vexilla::builder(source.clone())
             .poll_interval(Duration::from_secs(3600))
-            .start_without_flags()
+            .retry(RetryPolicy::new().attempts(1))
+            .embedded([Flag::boolean("new", true)])
             .build()
             .await
             .unwrap();
-        vexilla.replace([Flag::boolean("new", true)]);
         let error = vexilla.refresh().await.unwrap_err();
         assert_eq!(
             error.kind(),
@@ -265,9 +272,12 @@ async fn gzip_is_asked_for_and_read() {
 }
 
 #[tokio::test]
-async fn an_export_without_flags_is_a_set() {
-    let server = server([Answer::json(FLAGS), Answer::json(r#"{"Flags":[]}"#)]);
+async fn an_export_without_flags_is_a_set_once_it_is_confirmed() {
+    let empty = Answer::json(r#"{"Flags":[]}"#);
+    let server = server([Answer::json(FLAGS), empty.clone(), empty]);
     let vexilla = held(builder(&server).build().unwrap()).await;
+    assert!(!vexilla.refresh().await.unwrap(), "it is to be confirmed");
+    assert!(vexilla.flags(Context::new("u")).bool("new"));
     assert!(vexilla.refresh().await.unwrap());
     assert!(vexilla.snapshot().is_empty() && !vexilla.is_stale());
 }
@@ -374,4 +384,30 @@ async fn flags_in_memory_can_be_changed() {
     assert!(!vexilla.refresh().await.unwrap());
     assert!(vexilla.flags(Context::new("u")).bool("new"));
     assert!(!before.bool("new"), "pinned");
+}
+
+#[tokio::test]
+async fn the_number_of_the_newest_change_is_read() {
+    let server = FakeFlagr::healthy(0).unwrap();
+    let source = builder(&server).build().unwrap();
+    assert_eq!(source.latest().await.unwrap(), None, "an empty database");
+    server.edit(|database| database.set(1, 1));
+    assert_eq!(source.latest().await.unwrap(), Some(1));
+    for answer in [
+        Answer::json(LOGIN_PAGE),
+        Answer::json(" ".repeat(65 << 10)),
+        Answer::json(r#"{"maxID":-1}"#),
+        Answer::json(r#"{"maxID":"7"}"#),
+        Answer::json(""),
+    ] {
+        server.spoil(Route::MaxId, move |_| answer.clone());
+        let error = source.latest().await.unwrap_err();
+        assert_eq!(error.kind(), SourceErrorKind::Document, "{error}");
+        assert_no_secret(&[], &error);
+    }
+    server.spoil(Route::MaxId, |_| Answer::status(404));
+    let error = source.latest().await.unwrap_err();
+    let route = "/api/v1/flags/snapshots/max_id;";
+    assert!(error.to_string().contains(route), "{error}");
+    assert_no_secret(&[], &error);
 }
