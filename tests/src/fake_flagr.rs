@@ -12,6 +12,7 @@
 mod answer;
 mod database;
 mod reader;
+mod status;
 mod tls;
 mod wire;
 
@@ -28,6 +29,7 @@ use tokio::sync::watch;
 pub use answer::Answer;
 pub use database::{Database, key};
 pub use reader::{Reader, Readings};
+pub use status::{GUARD, until};
 pub use tls::{Authority, Identity};
 use wire::Wire;
 

@@ -8,17 +8,16 @@
 #![expect(clippy::print_stdout, reason = "figures for whoever runs the tests")]
 
 use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, Once};
-use std::time::{Duration, Instant, SystemTime};
+use std::process::Command;
+use std::sync::{Arc, Mutex, Once};
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
-use vexilla_core::flag::Flag;
 use vexilla_core::{
-    BreakerPolicy, BreakerState, Context, FlagrSource, LastKnownGoodFile, Level, RetryPolicy,
-    SourceErrorKind, Status, Vexilla, VexillaBuilder,
+    BreakerPolicy, BreakerState, Context, FlagrSource, Level, RetryPolicy, Status, Vexilla,
+    VexillaBuilder,
 };
-use vexilla_tests::fake_flagr::{Answer, Authority, FakeFlagr, Route, key};
+use vexilla_tests::fake_flagr::{Answer, Authority, FakeFlagr, GUARD, Route, key, until};
 
 /// How many flags are known.
 const FLAGS: u64 = 40;
@@ -27,8 +26,6 @@ const REQUEST: Duration = Duration::from_millis(200);
 const OPEN: Duration = Duration::from_millis(150);
 const SLOW_RETRY: Duration = Duration::from_millis(200);
 const MAX_BYTES: usize = 100_000;
-/// No test waits for longer.
-const GUARD: Duration = Duration::from_secs(20);
 const TOKEN: &str = "Bearer secret-token";
 const LOGIN_PAGE: &str = "<!doctype html><html><body>Please log in</body></html>";
 
@@ -85,22 +82,6 @@ fn at(url: &str) -> VexillaBuilder {
         .flagr_cache_interval(Duration::from_millis(10))
         .retry(retry.retry_after_limit(OPEN))
         .breaker(BreakerPolicy::new().open_for(OPEN).probe_limit(REQUEST * 5))
-}
-
-/// Waits until the status is so.
-async fn until(vexilla: &Vexilla, so: impl Fn(&Status) -> bool) -> Status {
-    let mut watch = vexilla.watch_status();
-    let waiting = async {
-        let mut status = vexilla.status();
-        while !so(&status) {
-            status = watch.next().await.unwrap();
-        }
-        status
-    };
-    match timeout(GUARD, waiting).await {
-        Ok(status) => status,
-        Err(_) => panic!("it never came: {:?}", vexilla.status()),
-    }
 }
 
 /// The levels from now on, each as long as it lasts.
@@ -209,7 +190,7 @@ impl Outage {
         })
         .await;
         assert!(status.version < change, "{name}: nothing is made up");
-        assert_eq!(status.flags, FLAGS as usize, "{name}");
+        assert_eq!(status.flags as u64, FLAGS, "{name}");
         assert!(status.last_error.is_some(), "{name}");
         let closed = status.breaker == BreakerState::Closed;
         assert_eq!(closed, self.refuses, "{name}: {status:?}");
@@ -348,4 +329,123 @@ async fn answers_that_are_no_flags_are_survived() {
         Outage::of(&[Route::Export], "only the export HTML", |_| Answer::json(LOGIN_PAGE)),
     ])
     .await;
+}
+
+#[test]
+fn wrong_tls_is_survived() {
+    // Whom to trust is read from the environment when a process starts.
+    let folder = std::env::temp_dir().join(format!("vexilla-{}-tls", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["wrong_tls", "--exact", "--ignored", "--nocapture"])
+        .env("SSL_CERT_FILE", folder.join("authority.pem"))
+        .output()
+        .unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let told = String::from_utf8_lossy(&child.stdout);
+    println!("{told}");
+    let errors = String::from_utf8_lossy(&child.stderr);
+    assert!(child.status.success(), "{errors}");
+    assert_eq!(told.matches("live, stale, live").count(), 5, "{errors}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "wrong_tls_is_survived starts it"]
+async fn wrong_tls() {
+    let Some(trusted) = std::env::var_os("SSL_CERT_FILE") else {
+        return;
+    };
+    let authority = Authority::new().unwrap();
+    std::fs::write(trusted, authority.pem()).unwrap();
+    let here = "127.0.0.1";
+    let right = authority.identity(here).unwrap();
+    let stranger = Authority::new().unwrap();
+    for (name, wrong) in [
+        ("a certificate of another name", Some(authority.identity("flagr.example").unwrap())),
+        ("a certificate of a stranger", Some(stranger.identity(here).unwrap())),
+        ("a certificate of the past", Some(authority.expired_identity(here).unwrap())),
+        ("no TLS at all", None),
+    ] {
+        let server = FakeFlagr::healthy(FLAGS).unwrap();
+        server.identify(Some(right.clone()));
+        let right = right.clone();
+        let outage = Outage::new(
+            name,
+            move |server| server.identify(wrong.clone()),
+            move |server| server.identify(Some(right.clone())),
+        );
+        outage.survive(&server, &server.https_url()).await;
+    }
+    let server = FakeFlagr::healthy(FLAGS).unwrap();
+    let outage = Outage::new(
+        "TLS where none is expected",
+        move |server| server.identify(Some(right.clone())),
+        |server| server.identify(None),
+    );
+    outage.survive(&server, &server.url()).await;
+}
+
+#[tokio::test]
+async fn suddenly_few_flags_are_held_back_until_a_second_fetch_confirms_them() {
+    type Shrink = fn(&FakeFlagr);
+    let emptied: Shrink = |server| server.edit(|database| database.retain(|_| false));
+    let shrunk: Shrink = |server| server.edit(|database| database.retain(|id| id <= FLAGS / 20));
+    let made_anew: Shrink = |server| server.edit(|database| *database = Default::default());
+    let without_number: Shrink = |server| {
+        server.spoil(Route::MaxId, |_| Answer::status(501));
+        server.edit(|database| database.retain(|_| false));
+    };
+    for (name, shrink, left) in [
+        ("emptied", emptied, 0),
+        ("95 % smaller", shrunk, FLAGS / 20),
+        ("a new database", made_anew, 0),
+        ("emptied, without max_id", without_number, 0),
+    ] {
+        let server = FakeFlagr::healthy(FLAGS).unwrap();
+        let address = server.address().to_string();
+        let rarely = Duration::from_secs(3_600);
+        let vexilla = at(&server.url()).poll_interval(rarely).build().await.unwrap();
+        for time in 1..=2 {
+            let before = server.edit(|database| database.clone());
+            shrink(&server);
+            assert!(!vexilla.refresh().await.unwrap(), "{name}");
+            let status = vexilla.status();
+            assert_eq!((status.flags as u64, status.counts.held_back), (FLAGS, time), "{name}");
+            assert!(status.last_error.unwrap().contains("held back"), "{name}");
+            let held_back = logged(&["ERROR", &address, "flags are held back"]);
+            assert_eq!(held_back.len() as u64, time, "{name}");
+            if time == 1 {
+                // It was but a moment: not a word is left of it.
+                server.edit(|database| *database = before);
+                server.heal();
+                assert!(!vexilla.refresh().await.unwrap(), "{name}");
+                assert_eq!(vexilla.status().last_error, None, "{name}");
+            }
+        }
+        assert!(vexilla.refresh().await.unwrap(), "{name}: it is confirmed");
+        assert_eq!(vexilla.status().flags as u64, left, "{name}");
+        assert_eq!(vexilla.status().last_error, None, "{name}");
+        let taken = logged(&["ERROR", &address, "as a second fetch confirmed"]);
+        assert_eq!(taken.len(), 1, "{name}");
+        println!("{name}: held back at the first fetch, taken at the second");
+    }
+}
+
+#[tokio::test]
+async fn few_flags_without_a_change_are_taken_once_answers_agree() {
+    let server = FakeFlagr::healthy(FLAGS).unwrap();
+    let rarely = Duration::from_secs(3_600);
+    let vexilla = at(&server.url()).poll_interval(rarely).build().await.unwrap();
+    server.spoil(Route::Export, |_| Answer::json(r#"{"Flags":[]}"#));
+    let start = Instant::now();
+    let mut answers = 1;
+    while !vexilla.refresh().await.unwrap() {
+        assert_eq!(vexilla.status().flags as u64, FLAGS);
+        assert!(start.elapsed() < GUARD);
+        answers += 1;
+    }
+    assert!(answers >= 3, "{answers}");
+    assert!(vexilla.snapshot().is_empty());
+    let address = server.address().to_string();
+    assert_eq!(logged(&["ERROR", &address]).len(), 1, "one loud event");
 }

@@ -43,8 +43,22 @@ impl Authority {
     ///
     /// A name that is none.
     pub fn identity(&self, name: &str) -> Result<Identity, Box<dyn Error>> {
+        self.sign(CertificateParams::new(vec![name.to_owned()])?)
+    }
+
+    /// The same, but until the year 2000 only.
+    ///
+    /// # Errors
+    ///
+    /// A name that is none.
+    pub fn expired_identity(&self, name: &str) -> Result<Identity, Box<dyn Error>> {
+        let mut params = CertificateParams::new(vec![name.to_owned()])?;
+        params.not_after = rcgen::date_time_ymd(2000, 1, 1);
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Result<Identity, Box<dyn Error>> {
         let key = KeyPair::generate()?;
-        let params = CertificateParams::new(vec![name.to_owned()])?;
         let certificate = params.signed_by(&key, &self.0)?;
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))

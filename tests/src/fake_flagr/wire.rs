@@ -34,6 +34,11 @@ impl<'a> Wire<'a> {
                 return Ok(None);
             }
             head.extend(byte);
+            if !head.starts_with(b"G") {
+                // As a server says it whom somebody asks in another protocol.
+                self.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")?;
+                return Ok(None);
+            }
         }
         head.push(b'\n');
         Ok(Some(String::from_utf8_lossy(&head).into_owned()))
