@@ -205,9 +205,15 @@ impl Outage {
         let took = healed.elapsed();
         let requests = server.counts().requests() - before.requests();
         let checks = recovered.counts.checks - checks;
-        assert!(checks <= 2, "{name}: one under way, one after it; not {checks}");
+        assert!(
+            checks <= 2,
+            "{name}: one under way, one after it; not {checks}"
+        );
         assert!(requests <= 8, "{name}: {requests}");
-        assert_eq!((recovered.consecutive_failures, recovered.last_error), (0, None));
+        assert_eq!(
+            (recovered.consecutive_failures, recovered.last_error),
+            (0, None)
+        );
         let levels = levels.until(Level::Live).await;
         assert_eq!(levels, [Level::Live, Level::Stale, Level::Live], "{name}");
 
@@ -264,7 +270,9 @@ async fn servers_that_hang_are_survived() {
         Outage::answer("accepted and silent", Answer::silence()),
         Outage::both("silent amid the body", |healthy| healthy.stall_after(5)),
         Outage::both("one byte a second", Answer::trickle),
-        Outage::of(&[Route::Export], "only the export silent", |_| Answer::silence()),
+        Outage::of(&[Route::Export], "only the export silent", |_| {
+            Answer::silence()
+        }),
         Outage::of(&[Route::MaxId], "only max_id silent", |_| Answer::silence()),
     ])
     .await;
@@ -284,9 +292,14 @@ async fn errors_of_a_server_are_survived() {
         Outage::answer("408", Answer::status(408)),
         Outage::answer("429", Answer::status(429)),
         Outage::answer("429, Retry-After 1", after(429, "1")),
-        Outage::answer("429, Retry-After a date", after(429, "Sun, 06 Nov 2094 08:49:37 GMT")),
+        Outage::answer(
+            "429, Retry-After a date",
+            after(429, "Sun, 06 Nov 2094 08:49:37 GMT"),
+        ),
         Outage::answer("503, Retry-After nonsense", after(503, "-soon")),
-        Outage::of(&[Route::Export], "only the export 500", |_| Answer::status(500)),
+        Outage::of(&[Route::Export], "only the export 500", |_| {
+            Answer::status(500)
+        }),
         Outage::of(&[Route::MaxId], "only max_id 500", |_| Answer::status(500)),
     ])
     .await;
@@ -325,8 +338,13 @@ async fn answers_that_are_no_flags_are_survived() {
         Outage::answer("null", Answer::json("null")),
         Outage::answer("a number", Answer::json("7")),
         Outage::answer("a gzip bomb", bomb),
-        Outage::answer("no gzip", Answer::json("7").header("Content-Encoding", "gzip")),
-        Outage::of(&[Route::Export], "only the export HTML", |_| Answer::json(LOGIN_PAGE)),
+        Outage::answer(
+            "no gzip",
+            Answer::json("7").header("Content-Encoding", "gzip"),
+        ),
+        Outage::of(&[Route::Export], "only the export HTML", |_| {
+            Answer::json(LOGIN_PAGE)
+        }),
     ])
     .await;
 }
@@ -361,9 +379,18 @@ async fn wrong_tls() {
     let right = authority.identity(here).unwrap();
     let stranger = Authority::new().unwrap();
     for (name, wrong) in [
-        ("a certificate of another name", Some(authority.identity("flagr.example").unwrap())),
-        ("a certificate of a stranger", Some(stranger.identity(here).unwrap())),
-        ("a certificate of the past", Some(authority.expired_identity(here).unwrap())),
+        (
+            "a certificate of another name",
+            Some(authority.identity("flagr.example").unwrap()),
+        ),
+        (
+            "a certificate of a stranger",
+            Some(stranger.identity(here).unwrap()),
+        ),
+        (
+            "a certificate of the past",
+            Some(authority.expired_identity(here).unwrap()),
+        ),
         ("no TLS at all", None),
     ] {
         let server = FakeFlagr::healthy(FLAGS).unwrap();
@@ -404,13 +431,21 @@ async fn suddenly_few_flags_are_held_back_until_a_second_fetch_confirms_them() {
         let server = FakeFlagr::healthy(FLAGS).unwrap();
         let address = server.address().to_string();
         let rarely = Duration::from_secs(3_600);
-        let vexilla = at(&server.url()).poll_interval(rarely).build().await.unwrap();
+        let vexilla = at(&server.url())
+            .poll_interval(rarely)
+            .build()
+            .await
+            .unwrap();
         for time in 1..=2 {
             let before = server.edit(|database| database.clone());
             shrink(&server);
             assert!(!vexilla.refresh().await.unwrap(), "{name}");
             let status = vexilla.status();
-            assert_eq!((status.flags as u64, status.counts.held_back), (FLAGS, time), "{name}");
+            assert_eq!(
+                (status.flags as u64, status.counts.held_back),
+                (FLAGS, time),
+                "{name}"
+            );
             assert!(status.last_error.unwrap().contains("held back"), "{name}");
             let held_back = logged(&["ERROR", &address, "flags are held back"]);
             assert_eq!(held_back.len() as u64, time, "{name}");
@@ -435,7 +470,11 @@ async fn suddenly_few_flags_are_held_back_until_a_second_fetch_confirms_them() {
 async fn few_flags_without_a_change_are_taken_once_answers_agree() {
     let server = FakeFlagr::healthy(FLAGS).unwrap();
     let rarely = Duration::from_secs(3_600);
-    let vexilla = at(&server.url()).poll_interval(rarely).build().await.unwrap();
+    let vexilla = at(&server.url())
+        .poll_interval(rarely)
+        .build()
+        .await
+        .unwrap();
     server.spoil(Route::Export, |_| Answer::json(r#"{"Flags":[]}"#));
     let start = Instant::now();
     let mut answers = 1;
