@@ -304,6 +304,24 @@ async fn flags_answer_after_a_shutdown_and_nothing_is_asked_any_more() {
 }
 
 #[tokio::test]
+async fn flags_do_not_stay_live_after_a_shutdown() {
+    let server = FakeFlagr::healthy(3).unwrap();
+    let vexilla = at(&server).build().await.unwrap();
+    assert!(vexilla.shutdown(GUARD).await.ended);
+    let start = Instant::now();
+    while vexilla.status().level == Level::Live {
+        assert!(start.elapsed() < GUARD);
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(vexilla.status().level, Level::Stale);
+    assert!(vexilla.is_stale());
+    assert_eq!(
+        vexilla.flags(Context::new("visitor")).int_or(&key(1), -1),
+        0
+    );
+}
+
+#[tokio::test]
 async fn dropping_the_last_handle_ends_task_and_connections() {
     for hangs in [false, true] {
         let tasks = Handle::current().metrics().num_alive_tasks();

@@ -224,6 +224,8 @@ impl Sync {
     }
 
     pub(crate) fn status(&self) -> Status {
+        // The loop, which does it otherwise, may have been shut down.
+        self.degradation.tick();
         self.degradation.status()
     }
 
