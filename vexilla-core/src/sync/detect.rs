@@ -322,7 +322,8 @@ impl Detector {
 
     /// Ends the waiting for what was announced, once it has been long enough.
     fn settle(&mut self, verdict: Verdict, occasion: Occasion, now: Instant) {
-        if verdict == Verdict::PutBack {
+        // What is held back is still to be judged, and was announced.
+        if matches!(verdict, Verdict::PutBack | Verdict::HeldBack) {
             return;
         }
         let Some(announced) = &mut self.announced else {
