@@ -6,7 +6,6 @@
 //! printed beside what it should be.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
-#![expect(clippy::print_stdout, reason = "figures for whoever runs the tests")]
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -56,9 +55,11 @@ fn at(server: &FakeFlagr, copy: &LastKnownGoodFile) -> VexillaBuilder {
         .last_known_good(copy.clone())
 }
 
+type Mode = fn(Answer) -> Answer;
+
 /// Does something to the server that harms it; gives its name.
 fn harm(server: &FakeFlagr, random: &mut Random) -> &'static str {
-    let faults: [(&str, fn(Answer) -> Answer); 15] = [
+    let faults: [(&str, Mode); 15] = [
         ("silence", |_| Answer::silence()),
         ("reset", |_| Answer::reset()),
         ("reset amid the body", |healthy| healthy.reset_after(5)),
@@ -75,8 +76,8 @@ fn harm(server: &FakeFlagr, random: &mut Random) -> &'static str {
         ("501", |_| Answer::status(501)),
         ("too large", |_| Answer::json(" ".repeat(2 << 20))),
     ];
-    let number = random.below(faults.len() as u64 + 1) as usize;
-    let Some((name, mode)) = faults.get(number) else {
+    let number = usize::try_from(random.below(faults.len() as u64 + 1));
+    let Some((name, mode)) = faults.get(number.unwrap()) else {
         server.refuse();
         return "refused";
     };
@@ -149,15 +150,15 @@ async fn note(mut changes: Changes, delays: Arc<Mutex<Delays>>) {
 
 fn percentiles(mut delays: Vec<Duration>) -> String {
     delays.sort_unstable();
-    let at = |share: f64| delays[((delays.len() - 1) as f64 * share) as usize];
+    let at = |percent: usize| delays[(delays.len() - 1) * percent / 100];
     match delays.len() {
         0 => "none".to_owned(),
         count => format!(
             "{count}: min {:.1?}, median {:.1?}, p99 {:.1?}, max {:.1?}",
-            at(0.0),
-            at(0.5),
-            at(0.99),
-            at(1.0)
+            at(0),
+            at(50),
+            at(99),
+            at(100)
         ),
     }
 }

@@ -43,7 +43,7 @@ impl Authority {
     ///
     /// A name that is none.
     pub fn identity(&self, name: &str) -> Result<Identity, Box<dyn Error>> {
-        self.sign(CertificateParams::new(vec![name.to_owned()])?)
+        self.sign(&CertificateParams::new(vec![name.to_owned()])?)
     }
 
     /// The same, but until the year 2000 only.
@@ -54,10 +54,10 @@ impl Authority {
     pub fn expired_identity(&self, name: &str) -> Result<Identity, Box<dyn Error>> {
         let mut params = CertificateParams::new(vec![name.to_owned()])?;
         params.not_after = rcgen::date_time_ymd(2000, 1, 1);
-        self.sign(params)
+        self.sign(&params)
     }
 
-    fn sign(&self, params: CertificateParams) -> Result<Identity, Box<dyn Error>> {
+    fn sign(&self, params: &CertificateParams) -> Result<Identity, Box<dyn Error>> {
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.0)?;
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());

@@ -3,7 +3,8 @@
 //! that nothing is left behind.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
-#![expect(clippy::print_stdout, reason = "figures for whoever runs the tests")]
+
+mod start;
 
 use std::future::poll_fn;
 use std::path::PathBuf;
@@ -17,13 +18,14 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
-use vexilla_core::flag::Flag;
 use vexilla_core::{
     Context, FlagrSource, LastKnownGood, LastKnownGoodFile, Level, PersistError, RetryPolicy,
     SourceErrorKind, Vexilla, VexillaBuilder,
 };
-use vexilla_tests::fake_flagr::{Answer, FakeFlagr, GUARD, Route, key, until};
+use vexilla_tests::fake_flagr::{Answer, FakeFlagr, GUARD, Route, key};
 
+/// Tells a process that it has but one test to run.
+const ALONE: &str = "VEXILLA_TESTS_ALONE";
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn source(server: &FakeFlagr) -> FlagrSource {
@@ -89,111 +91,6 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
-}
-
-#[tokio::test]
-async fn a_start_without_the_server_serves_the_last_known_good_flags() {
-    const FLAGS: u64 = 1_000;
-    let (server, folder) = (FakeFlagr::healthy(FLAGS).unwrap(), Folder::new("start"));
-    server.edit(|database| database.set(7, 77));
-    let vexilla = at(&server)
-        .last_known_good(folder.copy())
-        .build()
-        .await
-        .unwrap();
-    assert!(vexilla.shutdown(GUARD).await.saved);
-    drop(vexilla);
-
-    for (name, down) in [
-        ("refused", FakeFlagr::refuse as fn(&FakeFlagr)),
-        ("silent", |server| {
-            server.accept_again().unwrap();
-            server.spoil(Route::MaxId, |_| Answer::silence());
-        }),
-    ] {
-        down(&server);
-        let builder = at(&server).last_known_good(folder.copy());
-        let before = Instant::now();
-        let vexilla = builder.build().await.unwrap();
-        let took = before.elapsed();
-        println!("{name}: {FLAGS} flags restored in {took:.1?} (bound 50 ms, in release)");
-        let status = vexilla.status();
-        assert_eq!(
-            (status.level, status.flags as u64),
-            (Level::Restored, FLAGS)
-        );
-        let flags = vexilla.flags(Context::new("visitor"));
-        assert!(flags.evaluate(&key(7)).is_stale());
-        for id in 1..=FLAGS {
-            assert_eq!(flags.int_or(&key(id), -1), if id == 7 { 77 } else { 0 });
-        }
-        // It goes on being restored, however often the server is asked in vain.
-        if name == "refused" {
-            let status = until(&vexilla, |status| status.consecutive_failures >= 3).await;
-            assert_eq!(status.level, Level::Restored);
-        }
-    }
-}
-
-#[tokio::test]
-async fn restored_flags_give_way_to_newer_ones() {
-    let (server, folder) = (FakeFlagr::healthy(3).unwrap(), Folder::new("newer"));
-    let vexilla = at(&server)
-        .last_known_good(folder.copy())
-        .build()
-        .await
-        .unwrap();
-    assert!(vexilla.shutdown(GUARD).await.saved);
-
-    server.edit(|database| database.set(1, 1));
-    let vexilla = at(&server)
-        .last_known_good(folder.copy())
-        .build()
-        .await
-        .unwrap();
-    until(&vexilla, |status| {
-        status.level == Level::Live && status.version == 4
-    })
-    .await;
-    assert_eq!(
-        vexilla.flags(Context::new("visitor")).int_or(&key(1), -1),
-        1
-    );
-}
-
-#[tokio::test]
-async fn a_start_without_server_and_copy_is_an_error_or_serves_what_the_code_gives() {
-    let (server, folder) = (FakeFlagr::healthy(3).unwrap(), Folder::new("nothing"));
-    server.refuse();
-    let tasks = Handle::current().metrics().num_alive_tasks();
-    let start = at(&server).last_known_good(folder.copy()).build().await;
-    assert_eq!(start.unwrap_err().kind(), SourceErrorKind::Unreachable);
-    until_tasks(tasks).await;
-
-    let vexilla = at(&server)
-        .last_known_good(folder.copy())
-        .embedded([Flag::boolean("ours", true)])
-        .emergency_default(&key(2), 22_i64)
-        .build()
-        .await
-        .unwrap();
-    assert_eq!(vexilla.status().level, Level::Defaults);
-    let flags = vexilla.flags(Context::new("visitor"));
-    assert!(flags.bool("ours"));
-    assert_eq!(
-        (flags.int_or(&key(1), -1), flags.int_or(&key(2), -1)),
-        (-1, 22)
-    );
-
-    server.accept_again().unwrap();
-    vexilla.refresh().await.unwrap();
-    assert_eq!(vexilla.status().level, Level::Live);
-    let flags = vexilla.flags(Context::new("visitor"));
-    assert!(!flags.bool("ours"));
-    assert_eq!(
-        (flags.int_or(&key(1), -1), flags.int_or(&key(2), -1)),
-        (0, 0)
-    );
 }
 
 /// Saves when it is let.
@@ -399,6 +296,7 @@ fn thousands_of_starts_leave_nothing_behind() {
     // Other tests have tasks and descriptors, too.
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["starts_and_stops", "--exact", "--ignored", "--nocapture"])
+        .env(ALONE, "")
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&child.stdout);
@@ -414,6 +312,9 @@ fn thousands_of_starts_leave_nothing_behind() {
 fn starts_and_stops() {
     const BATCHES: usize = 20;
     const STARTS: usize = 100;
+    if std::env::var_os(ALONE).is_none() {
+        return;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(2)

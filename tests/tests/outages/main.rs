@@ -7,242 +7,21 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 #![expect(clippy::print_stdout, reason = "figures for whoever runs the tests")]
 
-use std::io;
+mod log;
+mod outage;
+
 use std::process::Command;
-use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
-use tokio::time::timeout;
-use vexilla_core::{
-    BreakerPolicy, BreakerState, Context, FlagrSource, Level, RetryPolicy, Status, Vexilla,
-    VexillaBuilder,
-};
-use vexilla_tests::fake_flagr::{Answer, Authority, FakeFlagr, GUARD, Route, key, until};
+use vexilla_tests::fake_flagr::{Answer, Authority, Database, FakeFlagr, GUARD, Route};
 
-/// How many flags are known.
-const FLAGS: u64 = 40;
-const POLL: Duration = Duration::from_millis(50);
-const REQUEST: Duration = Duration::from_millis(200);
-const OPEN: Duration = Duration::from_millis(150);
-const SLOW_RETRY: Duration = Duration::from_millis(200);
-const MAX_BYTES: usize = 100_000;
-const TOKEN: &str = "Bearer secret-token";
+use log::logged;
+use outage::{FLAGS, Outage, TOKEN, at, survive};
+
 const LOGIN_PAGE: &str = "<!doctype html><html><body>Please log in</body></html>";
-
-/// What was logged by all tests, at every level.
-static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-
-struct Log;
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        LOG.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn start_to_log() {
-    static LOGGING: Once = Once::new();
-    LOGGING.call_once(|| {
-        tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-            .with_writer(|| Log)
-            .init();
-    });
-}
-
-/// The lines that were logged with all of this in them.
-fn logged(parts: &[&str]) -> Vec<String> {
-    let log = String::from_utf8_lossy(&LOG.lock().unwrap()).into_owned();
-    let with_all = |line: &&str| parts.iter().all(|part| line.contains(part));
-    log.lines().filter(with_all).map(str::to_owned).collect()
-}
-
-/// A service's settings; each secret in them has `secret` in it.
-fn at(url: &str) -> VexillaBuilder {
-    start_to_log();
-    let source = FlagrSource::builder(&format!("{url}/secret-path/?secret-query"))
-        .header("Authorization", TOKEN)
-        .header("x-api-key", "secret-key")
-        .timeout(REQUEST)
-        .max_bytes(MAX_BYTES)
-        .build()
-        .unwrap();
-    let (short, longer) = (Duration::from_millis(5), Duration::from_millis(20));
-    let retry = RetryPolicy::new().first_delay(short).longest_delay(longer);
-    Vexilla::builder(source)
-        .poll_interval(POLL)
-        .full_refresh_interval(Duration::from_secs(86_400))
-        .slow_retry_interval(SLOW_RETRY)
-        .flagr_cache_interval(Duration::from_millis(10))
-        .retry(retry.retry_after_limit(OPEN))
-        .breaker(BreakerPolicy::new().open_for(OPEN).probe_limit(REQUEST * 5))
-}
-
-/// The levels from now on, each as long as it lasts.
-struct Levels(Arc<Mutex<Vec<Level>>>);
-
-impl Levels {
-    fn of(vexilla: &Vexilla) -> Self {
-        let mut watch = vexilla.watch_status();
-        let levels = Arc::new(Mutex::new(vec![vexilla.status().level]));
-        let seen = Arc::clone(&levels);
-        tokio::spawn(async move {
-            while let Some(status) = watch.next().await {
-                let mut seen = seen.lock().unwrap();
-                if seen.last() != Some(&status.level) {
-                    seen.push(status.level);
-                }
-            }
-        });
-        Self(levels)
-    }
-
-    /// Waits until the last one is this, and gives them all.
-    async fn until(&self, level: Level) -> Vec<Level> {
-        let waiting = async {
-            loop {
-                let levels = self.0.lock().unwrap().clone();
-                if levels.last() == Some(&level) {
-                    return levels;
-                }
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(GUARD, waiting).await.unwrap()
-    }
-}
-
-type Act = Box<dyn Fn(&FakeFlagr)>;
-
-/// Something that goes wrong for a while.
-struct Outage {
-    name: &'static str,
-    begin: Act,
-    end: Act,
-    /// The server is there and says no.
-    refuses: bool,
-}
-
-impl Outage {
-    fn new(
-        name: &'static str,
-        begin: impl Fn(&FakeFlagr) + 'static,
-        end: impl Fn(&FakeFlagr) + 'static,
-    ) -> Self {
-        Self {
-            name,
-            begin: Box::new(begin),
-            end: Box::new(end),
-            refuses: false,
-        }
-    }
-
-    /// Some routes are spoilt.
-    fn of(
-        routes: &'static [Route],
-        name: &'static str,
-        mode: impl Fn(Answer) -> Answer + Clone + Send + Sync + 'static,
-    ) -> Self {
-        let begin = move |server: &FakeFlagr| {
-            for route in routes {
-                server.spoil(*route, mode.clone());
-            }
-        };
-        Self::new(name, begin, FakeFlagr::heal)
-    }
-
-    fn both(
-        name: &'static str,
-        mode: impl Fn(Answer) -> Answer + Clone + Send + Sync + 'static,
-    ) -> Self {
-        Self::of(&[Route::MaxId, Route::Export], name, mode)
-    }
-
-    fn answer(name: &'static str, answer: Answer) -> Self {
-        Self::both(name, move |_| answer.clone())
-    }
-
-    fn refusal(mut self) -> Self {
-        self.refuses = true;
-        self
-    }
-
-    /// Goes through it with a service at this address of the server, from live
-    /// to stale to live again.
-    async fn survive(self, server: &FakeFlagr, url: &str) {
-        let name = self.name;
-        let vexilla = at(url).build().await.unwrap();
-        until(&vexilla, |status| status.level == Level::Live).await;
-        let reader = server.reader(vexilla.clone(), 1..=FLAGS);
-
-        let levels = Levels::of(&vexilla);
-        (self.begin)(server);
-        let value = server.edit(|database| database.value(1)).unwrap() + 1;
-        let change = server.edit(|database| database.set(1, value));
-        let status = until(&vexilla, |status| {
-            status.level == Level::Stale && status.consecutive_failures >= 4
-        })
-        .await;
-        assert!(status.version < change, "{name}: nothing is made up");
-        assert_eq!(status.flags as u64, FLAGS, "{name}");
-        assert!(status.last_error.is_some(), "{name}");
-        let closed = status.breaker == BreakerState::Closed;
-        assert_eq!(closed, self.refuses, "{name}: {status:?}");
-        let served = vexilla.flags(Context::new("visitor"));
-        assert!(served.evaluate(&key(1)).is_stale(), "{name}");
-
-        let (before, checks) = (server.counts(), vexilla.status().counts.checks);
-        let healed = Instant::now();
-        (self.end)(server);
-        let live = |status: &Status| status.level == Level::Live && status.version == change;
-        let recovered = until(&vexilla, live).await;
-        let took = healed.elapsed();
-        let requests = server.counts().requests() - before.requests();
-        let checks = recovered.counts.checks - checks;
-        assert!(
-            checks <= 2,
-            "{name}: one under way, one after it; not {checks}"
-        );
-        assert!(requests <= 8, "{name}: {requests}");
-        assert_eq!(
-            (recovered.consecutive_failures, recovered.last_error),
-            (0, None)
-        );
-        let levels = levels.until(Level::Live).await;
-        assert_eq!(levels, [Level::Live, Level::Stale, Level::Live], "{name}");
-
-        let readings = reader.stop();
-        assert_eq!(readings.wrong, 0, "{name}: {:?}", readings.example);
-        assert!(readings.values > FLAGS, "{name}");
-        let json = format!("{status:?} {vexilla:?}");
-        assert!(!json.contains("secret"), "{name}: {json}");
-        assert_eq!(logged(&["secret"]), [""; 0], "{name}");
-        let rest = match self.refuses {
-            true => SLOW_RETRY.mul_f64(1.1),
-            false => OPEN.mul_f64(1.2),
-        };
-        println!(
-            "{name}: live, stale, live; {} values read, 0 wrong; recovered in {took:.0?} (bound {:.0?}, and a request under way) with {requests} requests",
-            readings.values,
-            rest + POLL.mul_f64(1.1),
-        );
-    }
-}
-
-async fn survive(outages: impl IntoIterator<Item = Outage>) {
-    for outage in outages {
-        let server = FakeFlagr::healthy(FLAGS).unwrap();
-        server.authorize(TOKEN);
-        let url = server.url();
-        outage.survive(&server, &url).await;
-    }
-}
+const HOUR: Duration = Duration::from_secs(3_600);
+/// Where a test writes down whom it trusts, for itself.
+const TRUSTED: &str = "VEXILLA_TESTS_TRUSTED";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn broken_connections_are_survived() {
@@ -354,9 +133,11 @@ fn wrong_tls_is_survived() {
     // Whom to trust is read from the environment when a process starts.
     let folder = std::env::temp_dir().join(format!("vexilla-{}-tls", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
+    let trusted = folder.join("authority.pem");
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["wrong_tls", "--exact", "--ignored", "--nocapture"])
-        .env("SSL_CERT_FILE", folder.join("authority.pem"))
+        .env(TRUSTED, &trusted)
+        .env("SSL_CERT_FILE", &trusted)
         .output()
         .unwrap();
     std::fs::remove_dir_all(&folder).unwrap();
@@ -370,7 +151,7 @@ fn wrong_tls_is_survived() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "wrong_tls_is_survived starts it"]
 async fn wrong_tls() {
-    let Some(trusted) = std::env::var_os("SSL_CERT_FILE") else {
+    let Some(trusted) = std::env::var_os(TRUSTED) else {
         return;
     };
     let authority = Authority::new().unwrap();
@@ -417,7 +198,7 @@ async fn suddenly_few_flags_are_held_back_until_a_second_fetch_confirms_them() {
     type Shrink = fn(&FakeFlagr);
     let emptied: Shrink = |server| server.edit(|database| database.retain(|_| false));
     let shrunk: Shrink = |server| server.edit(|database| database.retain(|id| id <= FLAGS / 20));
-    let made_anew: Shrink = |server| server.edit(|database| *database = Default::default());
+    let made_anew: Shrink = |server| server.edit(|database| *database = Database::default());
     let without_number: Shrink = |server| {
         server.spoil(Route::MaxId, |_| Answer::status(501));
         server.edit(|database| database.retain(|_| false));
@@ -428,63 +209,78 @@ async fn suddenly_few_flags_are_held_back_until_a_second_fetch_confirms_them() {
         ("a new database", made_anew, 0),
         ("emptied, without max_id", without_number, 0),
     ] {
-        let server = FakeFlagr::healthy(FLAGS).unwrap();
-        let address = server.address().to_string();
-        let rarely = Duration::from_secs(3_600);
-        let vexilla = at(&server.url())
-            .poll_interval(rarely)
-            .build()
-            .await
-            .unwrap();
-        for time in 1..=2 {
-            let before = server.edit(|database| database.clone());
-            shrink(&server);
-            assert!(!vexilla.refresh().await.unwrap(), "{name}");
-            let status = vexilla.status();
-            assert_eq!(
-                (status.flags as u64, status.counts.held_back),
-                (FLAGS, time),
-                "{name}"
-            );
-            assert!(status.last_error.unwrap().contains("held back"), "{name}");
-            let held_back = logged(&["ERROR", &address, "flags are held back"]);
-            assert_eq!(held_back.len() as u64, time, "{name}");
-            if time == 1 {
-                // It was but a moment: not a word is left of it.
-                server.edit(|database| *database = before);
-                server.heal();
-                assert!(!vexilla.refresh().await.unwrap(), "{name}");
-                assert_eq!(vexilla.status().last_error, None, "{name}");
-            }
+        // Whether or not the export has had the time to catch up.
+        for cache in [Duration::ZERO, HOUR] {
+            held_back(name, shrink, left, cache).await;
         }
-        assert!(vexilla.refresh().await.unwrap(), "{name}: it is confirmed");
-        assert_eq!(vexilla.status().flags as u64, left, "{name}");
-        assert_eq!(vexilla.status().last_error, None, "{name}");
-        let taken = logged(&["ERROR", &address, "as a second fetch confirmed"]);
-        assert_eq!(taken.len(), 1, "{name}");
         println!("{name}: held back at the first fetch, taken at the second");
     }
 }
 
-#[tokio::test]
-async fn few_flags_without_a_change_are_taken_once_answers_agree() {
+async fn held_back(name: &str, shrink: fn(&FakeFlagr), left: u64, cache: Duration) {
     let server = FakeFlagr::healthy(FLAGS).unwrap();
-    let rarely = Duration::from_secs(3_600);
     let vexilla = at(&server.url())
-        .poll_interval(rarely)
+        .poll_interval(HOUR)
+        .flagr_cache_interval(cache)
         .build()
         .await
         .unwrap();
-    server.spoil(Route::Export, |_| Answer::json(r#"{"Flags":[]}"#));
-    let start = Instant::now();
-    let mut answers = 1;
-    while !vexilla.refresh().await.unwrap() {
-        assert_eq!(vexilla.status().flags as u64, FLAGS);
-        assert!(start.elapsed() < GUARD);
-        answers += 1;
-    }
-    assert!(answers >= 3, "{answers}");
-    assert!(vexilla.snapshot().is_empty());
+    // Ports are used again.
     let address = server.address().to_string();
-    assert_eq!(logged(&["ERROR", &address]).len(), 1, "one loud event");
+    let before = logged(&["ERROR", &address]).len();
+    for time in 1..=2 {
+        shrink(&server);
+        assert!(!vexilla.refresh().await.unwrap(), "{name}");
+        let status = vexilla.status();
+        assert_eq!(
+            (status.flags as u64, status.counts.held_back),
+            (FLAGS, time)
+        );
+        assert!(status.last_error.unwrap().contains("held back"), "{name}");
+        if time == 1 {
+            // It was but a moment, and is forgotten.
+            server.heal();
+            server.edit(|database| (1..=FLAGS).for_each(|id| drop(database.set(id, 0))));
+            vexilla.refresh().await.unwrap();
+            assert_eq!(vexilla.status().last_error, None, "{name}");
+        }
+    }
+    assert!(vexilla.refresh().await.unwrap(), "{name}: it is confirmed");
+    let status = vexilla.status();
+    assert_eq!(
+        (status.flags as u64, status.last_error),
+        (left, None),
+        "{name}"
+    );
+    let loud = logged(&["ERROR", &address]).split_off(before);
+    let [one, two, three] = &loud[..] else {
+        panic!("{loud:?}");
+    };
+    assert!(
+        one.contains("are held back") && two.contains("are held back"),
+        "{loud:?}"
+    );
+    assert!(three.contains("as a second fetch confirmed"), "{loud:?}");
+}
+
+#[tokio::test]
+async fn few_flags_without_a_change_are_taken_once_three_answers_agree() {
+    let server = FakeFlagr::healthy(FLAGS).unwrap();
+    let vexilla = at(&server.url())
+        .poll_interval(HOUR)
+        .flagr_cache_interval(Duration::ZERO)
+        .build()
+        .await
+        .unwrap();
+    let address = server.address().to_string();
+    let before = logged(&["ERROR", &address]).len();
+    server.spoil(Route::Export, |_| Answer::json(r#"{"Flags":[]}"#));
+    for _ in 1..3 {
+        assert!(!vexilla.refresh().await.unwrap());
+        assert_eq!(vexilla.status().flags as u64, FLAGS);
+    }
+    assert!(vexilla.refresh().await.unwrap());
+    assert!(vexilla.snapshot().is_empty());
+    let loud = logged(&["ERROR", &address]).split_off(before);
+    assert_eq!(loud.len(), 1, "{loud:?}");
 }
