@@ -13,7 +13,9 @@ mod outage;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use vexilla_tests::fake_flagr::{Answer, Authority, Database, FakeFlagr, GUARD, Route};
+use tokio::time::timeout;
+use vexilla_core::Level;
+use vexilla_tests::fake_flagr::{Answer, Authority, Database, FakeFlagr, GUARD, Route, until};
 
 use log::logged;
 use outage::{FLAGS, Outage, TOKEN, at, survive};
@@ -128,6 +130,39 @@ async fn answers_that_are_no_flags_are_survived() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_does_not_tell_its_newest_change_is_live_all_the_same() {
+    for (name, answer) in [
+        ("501", Answer::status(501)),
+        ("401", Answer::status(401)),
+        ("404", Answer::status(404)),
+        ("{}", Answer::json("{}")),
+        ("0", Answer::json(r#"{"maxID":0}"#)),
+        ("HTML", Answer::json(LOGIN_PAGE)),
+        ("too much", Answer::json(" ".repeat(65 << 10))),
+    ] {
+        let server = FakeFlagr::healthy(FLAGS).unwrap();
+        server.authorize(TOKEN);
+        server.spoil(Route::MaxId, move |_| answer.clone());
+        let vexilla = at(&server.url()).build().await.unwrap();
+        let (mut counts, before) = (server.watch(), server.counts().export);
+        let polled = counts.wait_for(|counts| counts.export >= before + 5);
+        timeout(GUARD, polled).await.unwrap().unwrap();
+        let change = server.edit(|database| database.set(1, 1));
+        let status = until(&vexilla, |status| status.version == change).await;
+        assert_eq!(status.level, Level::Live, "{name}");
+        assert_eq!(
+            (status.counts.failures, status.last_error),
+            (0, None),
+            "{name}"
+        );
+        assert_eq!(
+            status.counts.changes, 2,
+            "{name}: the order of flags is none"
+        );
+    }
+}
+
 #[test]
 fn wrong_tls_is_survived() {
     // Whom to trust is read from the environment when a process starts.
@@ -240,7 +275,11 @@ async fn held_back(name: &str, shrink: fn(&FakeFlagr), left: u64, cache: Duratio
         if time == 1 {
             // It was but a moment, and is forgotten.
             server.heal();
-            server.edit(|database| (1..=FLAGS).for_each(|id| drop(database.set(id, 0))));
+            server.edit(|database| {
+                for id in 1..=FLAGS {
+                    database.set(id, 0);
+                }
+            });
             vexilla.refresh().await.unwrap();
             assert_eq!(vexilla.status().last_error, None, "{name}");
         }

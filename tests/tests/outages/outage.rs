@@ -141,6 +141,10 @@ impl Outage {
         let reader = server.reader(vexilla.clone(), 1..=FLAGS);
 
         let levels = Levels::of(&vexilla);
+        // Ports are used again.
+        let address = server.address().to_string();
+        let told = || log::logged(&[&address, "degradation: flags are "]);
+        let silent = told().len();
         (self.begin)(server);
         let value = server.edit(|database| database.value(1)).unwrap() + 1;
         let change = server.edit(|database| database.set(1, value));
@@ -175,6 +179,11 @@ impl Outage {
         );
         let levels = levels.until(Level::Live).await;
         assert_eq!(levels, [Level::Live, Level::Stale, Level::Live], "{name}");
+        let told = told().split_off(silent);
+        let [stale, live] = &told[..] else {
+            panic!("{name}: one event for each of them, not {told:?}");
+        };
+        assert!(stale.contains("flags are stale") && live.contains("flags are live"));
 
         let readings = reader.stop();
         assert_eq!(readings.wrong, 0, "{name}: {:?}", readings.example);
