@@ -5,6 +5,7 @@
 
 pub mod fake_flagr;
 pub mod live;
+pub mod model;
 pub mod vectors;
 
 /// The programs of the README, compiled.

@@ -20,7 +20,7 @@ mod literals;
 mod numbers;
 mod patterns;
 mod properties;
-mod random;
+pub mod random;
 mod server;
 mod shrink;
 mod strings;
