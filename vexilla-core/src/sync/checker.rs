@@ -85,7 +85,8 @@ impl Checker {
             age,
         } = restored;
         let snapshot = Arc::new(snapshot);
-        self.detector.restore(contents, id);
+        let now = Instant::now().into_std();
+        self.detector.restore(contents, id, now);
         self.held = Some(Arc::clone(&snapshot));
         self.degradation.restored(snapshot, age);
     }
@@ -379,7 +380,8 @@ impl Checker {
             "flags changed"
         );
         let polled = matches!(reason, Reason::Poll | Reason::Full);
-        let missed = polled && before.is_some() && !std::mem::take(&mut self.pushed);
+        let pushed = std::mem::take(&mut self.pushed);
+        let missed = polled && before.is_some() && !pushed;
         let pushes = self.degradation.status().counts.pushes;
         if missed && pushes > 0 {
             tracing::warn!(source, "a poll found a change that no push had announced");

@@ -11,7 +11,7 @@
 //! - *current* when its greatest number has reached the one announced;
 //! - *older* than what is held when a flag in it has a smaller number than the
 //!   same flag held, or is one that what is held had already lost, or when it
-//!   lacks a flag that was made only a moment ago;
+//!   lacks the newest flag though that was new only a moment ago;
 //! - otherwise newer, if perhaps not new enough: taken, and asked for again.
 //!
 //! A deleted flag leaves no number behind, so no export reaches the number of
@@ -123,8 +123,10 @@ pub(super) struct Detector {
     confirmed: Option<u64>,
     announced: Option<Announced>,
     held: Option<Contents>,
-    /// Flags that are new since a moment ago, with that moment.
-    recent: Vec<(u64, Instant)>,
+    /// The greatest number of all that was held…
+    newest: u64,
+    /// …since this moment.
+    newest_at: Option<Instant>,
     contradiction: Option<Contradiction>,
     held_back: Option<Contents>,
 }
@@ -137,14 +139,16 @@ impl Detector {
             confirmed: None,
             announced: None,
             held: None,
-            recent: Vec::new(),
+            newest: 0,
+            newest_at: None,
             contradiction: None,
             held_back: None,
         }
     }
 
     /// What is held was restored, and was current for this number.
-    pub(super) fn restore(&mut self, contents: Contents, id: u64) {
+    pub(super) fn restore(&mut self, contents: Contents, id: u64, now: Instant) {
+        self.note_newest(&contents, now);
         self.held = Some(contents);
         self.confirmed = Some(id).filter(|id| *id != 0);
     }
@@ -209,6 +213,7 @@ impl Detector {
             Verdict::PutBack => {
                 self.confirmed = None;
                 self.announced = None;
+                self.newest = 0;
                 self.take(contents, id, now);
             }
             Verdict::News | Verdict::Shrunk => self.take(contents, id, now),
@@ -270,38 +275,34 @@ impl Detector {
 
     /// Whether contents show an earlier state than the one held.
     fn is_older(&self, held: &Contents, contents: &Contents, now: Instant) -> bool {
-        let lost = self.confirmed.unwrap_or(0);
-        let goes_back = contents
-            .0
-            .iter()
-            .any(|(id, number)| match held.number(*id) {
-                Some(known) => *number < known,
-                // Flags that were there at that number are held, unless deleted.
-                None => *number != 0 && *number <= lost,
-            });
-        let version = contents.version();
-        let lacks = self.recent.iter().any(|(id, since)| {
-            let recent = now.saturating_duration_since(*since) < self.settling;
-            recent && contents.number(*id).is_none() && held.number(*id) > Some(version)
+        let goes_back = contents.0.iter().any(|(id, number)| match held.number(*id) {
+            Some(known) => *number < known,
+            None => *number != 0 && *number <= self.newest,
         });
-        goes_back || lacks
+        // The newest flag is missing: deleted, or not made yet where a replica
+        // lags behind.
+        let recent = self.newest_at.is_some_and(|since| {
+            let held_for = now.saturating_duration_since(since);
+            held_for < self.settling
+        });
+        goes_back || (recent && contents.version() < held.version())
+    }
+
+    fn note_newest(&mut self, contents: &Contents, now: Instant) {
+        let version = contents.version();
+        if version > self.newest {
+            self.newest = version;
+            self.newest_at = Some(now);
+        }
     }
 
     fn take(&mut self, contents: &Contents, id: Option<u64>, now: Instant) {
-        let settling = self.settling;
-        self.recent
-            .retain(|(_, since)| now.saturating_duration_since(*since) < settling);
-        if let Some(held) = &self.held {
-            let made = contents
-                .0
-                .iter()
-                .filter(|(id, _)| held.number(*id).is_none());
-            self.recent.extend(made.map(|(id, _)| (*id, now)));
-        }
         if contents.0.is_empty() && id.is_none() {
             // So answers an empty database, which counts from 1 again.
             self.confirmed = None;
+            self.newest = 0;
         }
+        self.note_newest(contents, now);
         self.held = Some(contents.clone());
         self.contradiction = None;
         if let Some(announced) = &mut self.announced {

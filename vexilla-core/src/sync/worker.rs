@@ -28,9 +28,10 @@ const HINTS_TOGETHER: Duration = Duration::from_millis(50);
 /// How long to leave a source alone that says that it changed, so that one that
 /// always says so does not keep the loop busy.
 const LISTEN_AGAIN: Duration = Duration::from_millis(5);
-/// How long to wait after a panic in the loop itself, or in a source's
-/// [`changed`](crate::Source::changed).
-const AFTER_PANIC: Duration = Duration::from_secs(1);
+/// How long to leave a source alone that says so when the last check failed, or
+/// whose [`changed`](crate::Source::changed) panicked; and how long to wait
+/// after a panic in the loop itself.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// What the task works with.
 pub(super) struct Worker {
@@ -101,7 +102,7 @@ impl Worker {
                     panic,
                     "the loop that keeps flags fresh panicked; it goes on"
                 );
-                sleep(AFTER_PANIC).await;
+                sleep(AFTER_FAILURE).await;
             }
         }
     }
@@ -163,7 +164,7 @@ impl Worker {
         let source = self.source.name();
         tracing::error!(source, panic, "waiting for a change of the source panicked");
         self.degradation.count(|counts| counts.panics += 1);
-        self.listen_at = after(Instant::now(), AFTER_PANIC);
+        self.listen_at = after(Instant::now(), AFTER_FAILURE);
     }
 
     async fn check(&mut self, reason: Reason) {
@@ -215,15 +216,19 @@ impl Worker {
         let pause = pause.map(|pause| jittered(pause, 1.0, 1.2, random()));
         let wait = jittered(base, 0.9, 1.1, random()).max(pause.unwrap_or_default());
         self.poll_at = after(now, wait);
+        if outcome.is_err() {
+            self.listen_at = after(now, AFTER_FAILURE);
+            self.full_at = self.full_at.max(self.poll_at);
+            return;
+        }
         self.listen_at = after(now, LISTEN_AGAIN);
-        if outcome.is_ok() && reason.occasion() == Occasion::Full {
+        if reason.occasion() == Occasion::Full {
             let full = self.settings.full_interval;
             // A fleet that started together is spread over a whole interval.
             let (from, to) = if self.first { (0.0, 1.0) } else { (0.9, 1.1) };
             self.first = false;
             self.full_at = after(now, jittered(full, from, to, random()));
         }
-        self.full_at = self.full_at.max(self.poll_at);
     }
 }
 
