@@ -307,7 +307,7 @@ impl Checker {
                 self.degradation.count(|counts| counts.older_answers += 1);
                 let why = "an answer was older than what is held and was left aside";
                 tracing::debug!(source, id, version = fetched.snapshot.version(), why);
-                self.degradation.left_aside(why);
+                self.degradation.answered_older(why);
                 return false;
             }
             Verdict::HeldBack => {

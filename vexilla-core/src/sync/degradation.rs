@@ -192,6 +192,21 @@ impl Degradation {
         });
     }
 
+    /// The source answered, but with older flags than are held. If these came
+    /// from it, the check succeeded: it has nothing newer to give.
+    pub(super) fn answered_older(&self, why: &str) {
+        self.write(|book| {
+            book.consecutive_failures = 0;
+            book.last_error = match &mut book.held {
+                Held::Source { success, .. } => {
+                    *success = Instant::now();
+                    None
+                }
+                Held::Nothing | Held::Copy { .. } => Some(why.to_owned()),
+            };
+        });
+    }
+
     /// The source answered, but its answer was left aside for now. The flags
     /// are no fresher for it.
     pub(super) fn left_aside(&self, why: &str) {
