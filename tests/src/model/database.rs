@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use vexilla_core::FlagSet;
 use vexilla_core::flag::Flag;
+use vexilla_core::{FlagSet, Snapshot};
 
 use super::Random;
 
@@ -122,10 +122,24 @@ impl Database {
         serde_json::to_vec(&FlagSet::from(flags)).expect("flags can be printed")
     }
 
+    /// The flags as whoever reads an export now has to hold them.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let export = self.export_document(&mut Random::new(0));
+        Snapshot::new(FlagSet::from_export(&export).expect("an export can be read"))
+    }
+
+    /// Gives the flag the next number, and IDs to all that is new in it.
     fn note(&mut self, id: u64) {
         self.last_change += 1;
-        if let Some(flag) = self.flags.get_mut(&id) {
-            Arc::make_mut(flag).snapshot_id = self.last_change;
+        let Some(held) = self.flags.get_mut(&id) else {
+            return;
+        };
+        let mut set = FlagSet::from([Flag::clone(held)]);
+        set.assign_missing_ids();
+        if let Some(mut flag) = set.flags.pop() {
+            flag.snapshot_id = self.last_change;
+            *held = Arc::new(flag);
         }
     }
 }
