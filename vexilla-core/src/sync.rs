@@ -38,7 +38,7 @@ pub use status::{Counts, Level, Status, StatusWatch};
 
 use crate::filter::Filter;
 use crate::overrides::Overrides;
-use crate::persist::Saver;
+use crate::persist::{PersistError, PersistErrorKind, Saver};
 use crate::snapshot::Snapshot;
 use crate::source::{AnySource, SourceError};
 use crate::store::Store;
@@ -50,6 +50,9 @@ use worker::{Ended, Worker};
 
 /// After a successful check, flags are live for so many poll intervals.
 const LIVE_FOR: u32 = 3;
+
+/// How long a start waits for the last-known-good copy.
+const COPY_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why the source is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,7 +180,12 @@ impl Sync {
         );
         let mut restored = false;
         if let Some(saver) = &parts.saver {
-            match checker::restored(saver, name.clone(), settings.filter.clone()).await {
+            let copy = checker::restored(saver, name.clone(), settings.filter.clone());
+            let copy = timeout(COPY_LIMIT, copy).await.unwrap_or_else(|_| {
+                let message = format!("{} gave nothing within {COPY_LIMIT:?}", saver.name());
+                Err(PersistError::new(PersistErrorKind::Other, message))
+            });
+            match copy {
                 Ok(Some(copy)) => {
                     checker.restore(copy);
                     restored = degradation.status().level == Level::Restored;

@@ -103,7 +103,8 @@ impl VexillaBuilder {
     /// Keeps a copy of the last good flags, and starts from it: what it holds
     /// is served at once, and the source is reached in the background. The copy
     /// is written after each change and at each full refresh. A copy that is
-    /// of another source, or not whole, is not used. Default: no copy.
+    /// of another source, or not whole, or not there within 5 s, is not used.
+    /// Default: no copy.
     pub fn last_known_good(mut self, store: impl LastKnownGood) -> Self {
         self.last_known_good = Some(Saver::new(store));
         self
