@@ -212,22 +212,22 @@ impl Worker {
             }
             Err(Failure { pause, .. }) => (poll, *pause),
         };
+        let full = outcome.is_ok() && reason.occasion() == Occasion::Full;
+        // A fleet that started together is spread over whole intervals.
+        let (from, to) = if full && self.first { (0.0, 1.0) } else { (0.9, 1.1) };
         // All who are told to pause are told the same.
         let pause = pause.map(|pause| jittered(pause, 1.0, 1.2, random()));
-        let wait = jittered(base, 0.9, 1.1, random()).max(pause.unwrap_or_default());
+        let wait = jittered(base, from, to, random()).max(pause.unwrap_or_default());
         self.poll_at = after(now, wait);
-        if outcome.is_err() {
+        if full {
+            self.first = false;
+            self.full_at = after(now, jittered(self.settings.full_interval, from, to, random()));
+        }
+        if outcome.is_ok() {
+            self.listen_at = after(now, LISTEN_AGAIN);
+        } else {
             self.listen_at = after(now, AFTER_FAILURE);
             self.full_at = self.full_at.max(self.poll_at);
-            return;
-        }
-        self.listen_at = after(now, LISTEN_AGAIN);
-        if reason.occasion() == Occasion::Full {
-            let full = self.settings.full_interval;
-            // A fleet that started together is spread over a whole interval.
-            let (from, to) = if self.first { (0.0, 1.0) } else { (0.9, 1.1) };
-            self.first = false;
-            self.full_at = after(now, jittered(full, from, to, random()));
         }
     }
 }
