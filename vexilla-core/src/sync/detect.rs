@@ -26,6 +26,9 @@
 
 use std::time::{Duration, Instant};
 
+#[cfg(test)]
+mod tests;
+
 /// Older answers in a row that make an old database believable.
 const AGREEING: u32 = 3;
 /// How many of Flagr's cache intervals an export may take to catch up.
@@ -275,10 +278,13 @@ impl Detector {
 
     /// Whether contents show an earlier state than the one held.
     fn is_older(&self, held: &Contents, contents: &Contents, now: Instant) -> bool {
-        let goes_back = contents.0.iter().any(|(id, number)| match held.number(*id) {
-            Some(known) => *number < known,
-            None => *number != 0 && *number <= self.newest,
-        });
+        let goes_back = contents
+            .0
+            .iter()
+            .any(|(id, number)| match held.number(*id) {
+                Some(known) => *number < known,
+                None => *number != 0 && *number <= self.newest,
+            });
         // The newest flag is missing: deleted, or not made yet where a replica
         // lags behind.
         let recent = self.newest_at.is_some_and(|since| {
@@ -331,6 +337,10 @@ impl Detector {
             return;
         };
         announced.fetches = announced.fetches.saturating_add(1);
+        if verdict == Verdict::Older {
+            // Nothing can be said of what is held by an answer that is older.
+            return;
+        }
         let settled = now.saturating_duration_since(announced.since) >= self.settling;
         let seen = matches!(verdict, Verdict::News | Verdict::Shrunk);
         let over = match announced.id {
