@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
+use vexilla_core::flag::Flag;
 use vexilla_core::{
     Context, FlagrSource, LastKnownGood, LastKnownGoodFile, Level, PersistError, RetryPolicy,
     SourceErrorKind, Vexilla, VexillaBuilder,
@@ -215,6 +216,14 @@ async fn flags_do_not_stay_live_after_a_shutdown() {
     assert_eq!(
         vexilla.flags(Context::new("visitor")).int_or(&key(1), -1),
         0
+    );
+
+    vexilla.replace([Flag::boolean("ours", true)]);
+    assert_eq!(vexilla.status().level, Level::Stale);
+    let flags = vexilla.flags(Context::new("visitor"));
+    assert!(
+        flags.bool("ours"),
+        "asking for the status takes nothing away"
     );
 }
 

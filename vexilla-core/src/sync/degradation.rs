@@ -230,7 +230,13 @@ impl Degradation {
 
     /// Lets time have its effect.
     pub(super) fn tick(&self) {
-        self.write(|_| {});
+        let due = {
+            let book = self.book();
+            self.freshness.level(&book.held, Instant::now()) != book.level
+        };
+        if due {
+            self.write(|_| {});
+        }
     }
 
     /// How long until [`tick`](Self::tick) has an effect.
