@@ -34,7 +34,7 @@ pub use tls::{Authority, Identity};
 use wire::Wire;
 
 /// How many requests are remembered.
-const REMEMBERED: usize = 1_000;
+const REMEMBERED: usize = 100;
 
 /// A server on loopback; it ends when this is dropped, with its connections.
 #[derive(Debug)]
