@@ -204,7 +204,7 @@ impl WebhookBuilder {
     }
 
     /// Needs no secret: everybody who reaches the webhook can cause checks of
-    /// the source, if seldom more than one at a time.
+    /// the source, one after the other.
     pub fn insecure_without_secret(mut self) -> Self {
         self.without_secret = true;
         self

@@ -26,6 +26,7 @@ pub type WebhookListener = Listener<Webhook>;
 /// each connection, until the handle is dropped: then it takes no more
 /// connections, and answers those requests that have come in. Nothing that a
 /// client does ends it.
+#[must_use = "it ends when it is dropped"]
 pub struct Listener<E> {
     address: SocketAddr,
     /// Gone, it says that the end has come.

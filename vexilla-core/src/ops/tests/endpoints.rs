@@ -72,6 +72,7 @@ async fn a_token_is_asked_for_by_all_but_the_probes() {
             &["Bearer gehei"],
             &["Bearer GEHEIM"],
             &["Basic geheim"],
+            &["Secret geheim"],
             &["geheim"],
             &["Bearer geheim", "Bearer geheim"],
         ] {
