@@ -43,6 +43,8 @@ pub(super) struct Worker {
     poll_at: Instant,
     full_at: Instant,
     hinted_at: Option<Instant>,
+    /// The source asked to be left alone until then.
+    paused_until: Instant,
     listen_at: Instant,
     /// No full refresh has succeeded yet.
     first: bool,
@@ -79,6 +81,7 @@ impl Worker {
             poll_at: now,
             full_at: now,
             hinted_at: None,
+            paused_until: now,
             listen_at: now,
             first: true,
         }
@@ -123,7 +126,7 @@ impl Worker {
             let hinted_at = self.hinted_at.unwrap_or(self.poll_at);
             let open = self.checker.wait().unwrap_or_default();
             let due = self.poll_at.min(hinted_at).min(self.full_at);
-            let due = due.max(after(now, open));
+            let due = due.max(after(now, open)).max(self.paused_until);
             if now >= due {
                 return match self.hinted_at {
                     _ if now >= self.full_at => Reason::Full,
@@ -216,9 +219,9 @@ impl Worker {
         // A fleet that started together is spread over whole intervals.
         let (from, to) = if full && self.first { (0.0, 1.0) } else { (0.9, 1.1) };
         // All who are told to pause are told the same.
-        let pause = pause.map(|pause| jittered(pause, 1.0, 1.2, random()));
-        let wait = jittered(base, from, to, random()).max(pause.unwrap_or_default());
-        self.poll_at = after(now, wait);
+        let pause = jittered(pause.unwrap_or_default(), 1.0, 1.2, random());
+        self.paused_until = after(now, pause);
+        self.poll_at = after(now, jittered(base, from, to, random()).max(pause));
         if full {
             self.first = false;
             self.full_at = after(now, jittered(self.settings.full_interval, from, to, random()));
