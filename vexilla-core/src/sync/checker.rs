@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::breaker::{Breaker, BreakerState, Outcome, Permit};
 use super::degradation::Degradation;
@@ -22,6 +22,10 @@ use crate::flag::{FlagSet, Origin};
 use crate::persist::{PersistError, PersistErrorKind, Provenance, Saver, encode};
 use crate::snapshot::Snapshot;
 use crate::source::{AnySource, BoxFuture, SourceError, SourceErrorKind};
+
+/// How long the source may take to answer a request. One that has limits of its
+/// own has shorter ones; without any, the loop would wait for ever.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// A check that failed.
 #[derive(Debug)]
@@ -116,7 +120,7 @@ impl Checker {
         let limit = probes.then(|| self.settings.breaker.limit());
         let outcome = match limit {
             None => self.ask(reason).await,
-            Some(limit) => match tokio::time::timeout(limit, self.ask(reason)).await {
+            Some(limit) => match timeout(limit, self.ask(reason)).await {
                 Ok(outcome) => outcome,
                 Err(_) => Err(Failure::from(SourceError::new(
                     SourceErrorKind::Timeout,
@@ -224,11 +228,16 @@ impl Checker {
         loop {
             self.degradation.count(|counts| counts.requests += 1);
             // Even making the future is the source's own code.
-            let answer = caught(async { ask(&*self.source).await }).await;
-            let error = match answer {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => error,
-                Err(panic) => {
+            let answer = caught(async { ask(&*self.source).await });
+            let error = match timeout(ANSWER_LIMIT, answer).await {
+                Ok(Ok(Ok(answer))) => return Ok(answer),
+                Ok(Ok(Err(error))) => error,
+                Err(_) => {
+                    let name = self.source.name();
+                    let message = format!("{name} gave no answer within {ANSWER_LIMIT:?}");
+                    SourceError::new(SourceErrorKind::Timeout, message)
+                }
+                Ok(Err(panic)) => {
                     self.degradation.count(|counts| counts.panics += 1);
                     let message = format!("{} panicked: {panic}", self.source.name());
                     SourceError::new(SourceErrorKind::Panicked, message)
