@@ -536,3 +536,38 @@ async fn a_probe_that_hangs_is_given_up() {
     sleep(SECOND * 20).await;
     assert_eq!(vexilla.status().level, Level::Live);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hint_does_not_break_the_pause_that_a_server_asked_for() {
+    let model = model();
+    let vexilla = start(&model).await;
+    model.fault(|_| Some(Fault::Answer(Answer::status(429).retry_after(45))));
+    vexilla.refresh().await.unwrap_err();
+    let before = model.requests().len();
+    for _ in 0..44 {
+        vexilla.hint();
+        sleep(SECOND).await;
+    }
+    assert_eq!(model.requests().len(), before);
+    sleep(SECOND * 11).await;
+    assert!(model.requests().len() > before);
+    // Who waits for an answer gets one.
+    let before = model.requests().len();
+    vexilla.refresh().await.unwrap_err();
+    assert!(model.requests().len() > before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_never_answers_does_not_stop_the_loop() {
+    let model = model();
+    let vexilla = start(&model).await;
+    let mut hanging = true;
+    model.fault(move |_| std::mem::take(&mut hanging).then_some(Fault::Hang));
+    model.change(|database| database.edit(1, |flag| flag.enabled = false));
+    sleep(SECOND * 45).await;
+    assert_eq!(vexilla.status().level, Level::Stale);
+    assert!(is_on(&vexilla));
+    sleep(SECOND * 30).await;
+    assert_eq!(vexilla.status().level, Level::Live);
+    assert!(!is_on(&vexilla));
+}
