@@ -702,7 +702,7 @@ async fn a_wait_for_changes_that_panics_is_taken_up_again() {
         let wait = counted.fetch_add(1, Ordering::SeqCst);
         async move {
             assert!(wait >= 5, "the wait was in vain");
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     });
     let vexilla = Vexilla::builder(source)
