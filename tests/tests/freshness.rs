@@ -61,6 +61,16 @@ fn current(vexilla: &Vexilla, model: &Model) -> bool {
     vexilla.snapshot().same_flags(&model.database().snapshot())
 }
 
+/// Waits until something is so.
+async fn until(so: impl Fn() -> bool) {
+    let wait = async {
+        while !so() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(SETTLED, wait).await.unwrap();
+}
+
 fn number(vexilla: &Vexilla, key: &str) -> Option<u64> {
     Some(vexilla.snapshot().flag(key)?.snapshot_id)
 }
@@ -470,17 +480,13 @@ async fn a_set_that_shrinks_is_held_back_until_it_is_confirmed() {
     let vexilla = start(&model).await;
     model.change(|database| (1..=95).for_each(|id| database.delete(id)));
     let mut status = vexilla.watch_status();
-    while vexilla.status().counts.held_back == 0 {
-        sleep(Duration::from_millis(1)).await;
-    }
+    until(|| vexilla.status().counts.held_back > 0).await;
     assert_eq!(vexilla.snapshot().len(), 100);
     assert!(vexilla.status().last_error.unwrap().contains("held back"));
     assert!(status.next().await.unwrap().last_error.is_some());
     assert_eq!(logged("ERROR"), 1);
     let begin = Instant::now();
-    while vexilla.snapshot().len() == 100 {
-        sleep(Duration::from_millis(1)).await;
-    }
+    until(|| vexilla.snapshot().len() < 100).await;
     assert!(
         begin.elapsed() < Duration::from_millis(1_200),
         "the next fetch"
@@ -852,9 +858,7 @@ async fn a_refresh_during_the_fetch_of_a_poll_gets_a_full_one() {
     model.change(|database| database.edit(1, toggle));
     model.fault(|request| (request.route == Route::Export).then_some(Fault::Delay(SECOND / 2)));
     let before = model.count(Route::Export);
-    while model.count(Route::Export) == before {
-        sleep(Duration::from_millis(1)).await;
-    }
+    until(|| model.count(Route::Export) > before).await;
     // The poll's export is under way. What is asked now is asked of the server.
     vexilla.refresh().await.unwrap();
     assert!(model.count(Route::Export) >= before + 2);

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use vexilla_core::flag::Flag;
 use vexilla_core::{
     BreakerPolicy, BreakerState, Context, FlagSet, LastKnownGood, Level, MemorySource,
-    PersistError, RetryPolicy, SourceErrorKind, Vexilla, VexillaBuilder,
+    PersistError, RetryPolicy, SourceErrorKind, StatusWatch, Vexilla, VexillaBuilder,
 };
 use vexilla_tests::model::{Answer, Fault, Model, Replica, Request, Route};
 
@@ -37,6 +37,22 @@ fn builder(model: &Model) -> VexillaBuilder {
 
 async fn start(model: &Model) -> Vexilla {
     builder(model).build().await.unwrap()
+}
+
+/// Waits until something is so.
+async fn until(so: impl Fn() -> bool) {
+    let wait = async {
+        while !so() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(MINUTE * 10, wait).await.unwrap();
+}
+
+/// Waits until the level is this.
+async fn until_level(statuses: &mut StatusWatch, level: Level) {
+    let wait = async { while statuses.next().await.unwrap().level != level {} };
+    timeout(MINUTE * 10, wait).await.unwrap();
 }
 
 fn is_on(vexilla: &Vexilla) -> bool {
@@ -115,13 +131,7 @@ async fn flags_are_live_for_three_poll_intervals_after_the_last_success() {
     let mut statuses = vexilla.watch_status();
     model.fault(|_| Some(Fault::status(500)));
     let last = last_success(&model);
-    loop {
-        let status = statuses.next().await.unwrap();
-        if status.level == Level::Stale {
-            break;
-        }
-        assert_eq!(status.level, Level::Live);
-    }
+    until_level(&mut statuses, Level::Stale).await;
     let took = Instant::now().into_std() - last;
     let least = Duration::from_secs(30);
     assert!((least..least + SECOND / 100).contains(&took), "{took:?}");
@@ -139,7 +149,7 @@ async fn flags_are_live_for_three_poll_intervals_after_the_last_success() {
     assert_eq!(logged("flags are stale"), 1, "said once");
 
     model.heal();
-    while statuses.next().await.unwrap().level != Level::Live {}
+    until_level(&mut statuses, Level::Live).await;
     assert!(!vexilla.is_stale());
     assert!(!vexilla.flags(Context::new("u")).evaluate("new").is_stale());
     let status = vexilla.status();
@@ -210,7 +220,7 @@ async fn a_start_without_the_source_serves_the_copy_and_then_what_is_live() {
     assert_eq!(vexilla.status().level, Level::Restored);
     model.change(|database| database.edit(1, |flag| flag.enabled = false));
     model.heal();
-    while statuses.next().await.unwrap().level != Level::Live {}
+    until_level(&mut statuses, Level::Live).await;
     assert!(!is_on(&vexilla));
     assert_eq!(logged("flags are restored"), 1);
 }
@@ -449,20 +459,14 @@ async fn the_breaker_opens_probes_and_closes() {
     sleep(MINUTE).await;
     model.fault(|_| Some(Fault::Break));
     let failures = |vexilla: &Vexilla| vexilla.status().consecutive_failures;
-    while failures(&vexilla) < 2 {
-        sleep(Duration::from_millis(10)).await;
-    }
+    until(|| failures(&vexilla) >= 2).await;
     assert_eq!(vexilla.status().breaker, BreakerState::Closed);
-    while failures(&vexilla) < 3 {
-        sleep(Duration::from_millis(10)).await;
-    }
+    until(|| failures(&vexilla) >= 3).await;
     assert_eq!(vexilla.status().breaker, BreakerState::Open);
     let mut opened = Instant::now();
     for probe in 4..30 {
         let before = model.requests().len();
-        while failures(&vexilla) < probe {
-            sleep(Duration::from_millis(10)).await;
-        }
+        until(|| failures(&vexilla) >= probe).await;
         let first = model.requests()[before].at;
         let wait = first - opened.into_std();
         let allowed = Duration::from_millis(23_900)..Duration::from_millis(36_100);
@@ -493,7 +497,7 @@ async fn a_source_that_comes_back_is_found_by_the_next_probe() {
     model.heal();
     let begin = Instant::now();
     let mut statuses = vexilla.watch_status();
-    while statuses.next().await.unwrap().level != Level::Live {}
+    until_level(&mut statuses, Level::Live).await;
     assert!(begin.elapsed() < Duration::from_millis(36_500));
     assert_eq!(vexilla.status().breaker, BreakerState::Closed);
 }
@@ -506,17 +510,13 @@ async fn a_probe_that_hangs_is_given_up() {
     let vexilla = builder(&model).breaker(policy).retry(retry);
     let vexilla = vexilla.build().await.unwrap();
     model.fault(|_| Some(Fault::Break));
-    while vexilla.status().breaker != BreakerState::Open {
-        sleep(SECOND / 10).await;
-    }
+    until(|| vexilla.status().breaker == BreakerState::Open).await;
     model.fault(|_| Some(Fault::Hang));
     let (failures, before) = (
         vexilla.status().consecutive_failures,
         model.requests().len(),
     );
-    while vexilla.status().consecutive_failures == failures {
-        sleep(Duration::from_millis(10)).await;
-    }
+    until(|| vexilla.status().consecutive_failures > failures).await;
     let probe = model.requests()[before].at;
     let took = Instant::now().into_std() - probe;
     assert!((SECOND * 10..SECOND * 11).contains(&took), "{took:?}");
