@@ -1,0 +1,218 @@
+//! The last-known-good copy.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+use vexilla_core::flag::Flag;
+use vexilla_core::{
+    Context, LastKnownGood, Level, MemorySource, PersistError, SourceErrorKind, Vexilla,
+};
+use vexilla_tests::model::{Answer, Fault, Model, Replica, Route};
+
+use super::log::{log, logged};
+use super::{MINUTE, SECOND, builder, is_on, model, until_level};
+
+/// A store in memory that fails as it is told. Clones are the same one.
+#[derive(Clone, Default)]
+struct MemoryCopy {
+    held: Arc<Mutex<Option<Vec<u8>>>>,
+    saves: Arc<Mutex<Vec<Instant>>>,
+    fault: Arc<Mutex<Option<StoreFault>>>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum StoreFault {
+    Error,
+    Hang,
+    Panic,
+}
+
+impl MemoryCopy {
+    async fn fail(&self) -> Result<(), PersistError> {
+        let fault = *self.fault.lock().unwrap();
+        match fault {
+            None => Ok(()),
+            Some(StoreFault::Error) => Err(PersistError::other("no space left")),
+            Some(StoreFault::Hang) => std::future::pending().await,
+            Some(StoreFault::Panic) => panic!("a store's panic"),
+        }
+    }
+
+    fn set(&self, fault: Option<StoreFault>) {
+        *self.fault.lock().unwrap() = fault;
+    }
+
+    fn saves(&self) -> usize {
+        self.saves.lock().unwrap().len()
+    }
+}
+
+impl LastKnownGood for MemoryCopy {
+    fn name(&self) -> String {
+        "a copy in memory".to_owned()
+    }
+
+    async fn load(&self) -> Result<Option<Vec<u8>>, PersistError> {
+        self.fail().await?;
+        Ok(self.held.lock().unwrap().clone())
+    }
+
+    async fn save(&self, document: Vec<u8>) -> Result<(), PersistError> {
+        self.saves.lock().unwrap().push(Instant::now());
+        self.fail().await?;
+        *self.held.lock().unwrap() = Some(document);
+        Ok(())
+    }
+}
+
+/// A copy of what a model serves now.
+async fn copy_of(model: &Model) -> MemoryCopy {
+    let copy = MemoryCopy::default();
+    let vexilla = builder(model).last_known_good(copy.clone());
+    let vexilla = vexilla.build().await.unwrap();
+    assert!(vexilla.shutdown(SECOND).await.saved);
+    assert_eq!(copy.saves(), 1);
+    copy
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_without_the_source_serves_the_copy_and_then_what_is_live() {
+    log();
+    let model = model();
+    let copy = copy_of(&model).await;
+    model.fault(|_| Some(Fault::Break));
+    let before = Instant::now();
+    let vexilla = builder(&model).last_known_good(copy.clone());
+    let vexilla = vexilla.build().await.unwrap();
+    assert_eq!(before.elapsed(), Duration::ZERO, "at once");
+    let mut statuses = vexilla.watch_status();
+    let status = vexilla.status();
+    assert_eq!((status.level, status.flags), (Level::Restored, 1));
+    assert!(is_on(&vexilla) && vexilla.is_stale());
+    assert!(vexilla.flags(Context::new("u")).evaluate("new").is_stale());
+    assert_eq!(logged("flags are restored"), 1);
+    sleep(MINUTE * 5).await;
+    assert_eq!(vexilla.status().level, Level::Restored);
+    model.change(|database| database.edit(1, |flag| flag.enabled = false));
+    model.heal();
+    until_level(&mut statuses, Level::Live).await;
+    assert!(!is_on(&vexilla));
+    assert_eq!(logged("flags are restored"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_is_too_old_is_not_served() {
+    let model = model();
+    let copy = copy_of(&model).await;
+    model.fault(|_| Some(Fault::Break));
+    let start = || {
+        builder(&model)
+            .last_known_good(copy.clone())
+            .max_stale(Duration::ZERO)
+    };
+    let refused = start().build().await;
+    assert_eq!(
+        refused.unwrap_err().kind(),
+        SourceErrorKind::Unreachable,
+        "nothing usable is held"
+    );
+    let vexilla = start().start_without_flags().build().await.unwrap();
+    assert_eq!(vexilla.status().level, Level::Defaults);
+    assert!(!is_on(&vexilla));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_of_another_source_is_refused() {
+    log();
+    let copy = copy_of(&model()).await;
+    let source = MemorySource::new([Flag::boolean("other", true)]);
+    let vexilla = Vexilla::builder(source).last_known_good(copy.clone());
+    let vexilla = vexilla.build().await.unwrap();
+    assert_eq!(vexilla.status().level, Level::Live);
+    assert!(!is_on(&vexilla) && vexilla.flags(Context::new("u")).bool("other"));
+    assert_eq!(logged("cannot be used"), 1);
+    vexilla.shutdown(SECOND).await;
+    assert_eq!(vexilla.status().last_known_good_error, None, "overwritten");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_is_not_overridden_by_a_replica_that_lags_behind_it() {
+    let lagging = Replica::phase(SECOND * 2);
+    let model = Model::with_replicas(1, vec![lagging]);
+    model.change(|database| database.create(Flag::boolean("old", true)));
+    sleep(SECOND * 5 + SECOND / 10).await;
+    // The replica's cache is renewed at 5 s, then at 8 s.
+    let fresh = model.clone();
+    model.change(|database| {
+        database.edit(1, |flag| flag.enabled = false);
+        database.create(Flag::boolean("new", true));
+    });
+    let export = fresh
+        .database()
+        .export_document(&mut vexilla_tests::model::Random::new(1));
+    model.fault(move |request| {
+        let export = Fault::Answer(Answer::json(export.clone()));
+        (request.route == Route::Export).then_some(export)
+    });
+    let copy = copy_of(&model).await;
+    model.heal();
+    // A change more, so that the flags are fetched.
+    model.change(|database| database.create(Flag::boolean("more", true)));
+    let vexilla = builder(&model)
+        .poll_interval(SECOND / 5)
+        .last_known_good(copy);
+    let vexilla = vexilla.start_wait(SECOND).build().await.unwrap();
+    for _ in 0..200 {
+        assert!(is_on(&vexilla), "of the copy");
+        assert!(!vexilla.flags(Context::new("u")).bool("old"));
+        sleep(SECOND / 100).await;
+    }
+    sleep(SECOND * 2).await;
+    assert_eq!(vexilla.status().level, Level::Live);
+    assert!(vexilla.flags(Context::new("u")).bool("more") && is_on(&vexilla));
+    assert!(vexilla.status().counts.older_answers > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_copy_is_saved_after_each_change_and_at_full_refreshes() {
+    let model = model();
+    let copy = MemoryCopy::default();
+    let vexilla = builder(&model).last_known_good(copy.clone());
+    let vexilla = vexilla.build().await.unwrap();
+    sleep(SECOND).await;
+    assert_eq!(copy.saves(), 1);
+    for _ in 0..3 {
+        let before = copy.saves();
+        model.change(|database| database.edit(1, |flag| flag.enabled = !flag.enabled));
+        sleep(SECOND * 12).await;
+        assert!((before + 1..=before + 2).contains(&copy.saves()));
+    }
+    let before = copy.saves();
+    sleep(MINUTE * 60).await;
+    let saves = copy.saves() - before;
+    assert!((10..=14).contains(&saves), "{saves}");
+    drop(vexilla);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_hangs_or_panics_harms_nothing() {
+    log();
+    for fault in [StoreFault::Error, StoreFault::Hang, StoreFault::Panic] {
+        let model = model();
+        let copy = copy_of(&model).await;
+        copy.set(Some(fault));
+        let build = builder(&model).last_known_good(copy.clone()).build();
+        let vexilla = timeout(SECOND * 30, build).await.expect("a start").unwrap();
+        assert_eq!(vexilla.status().level, Level::Live);
+        assert!(is_on(&vexilla));
+        assert!(vexilla.status().last_known_good_error.is_some());
+        model.change(|database| database.edit(1, |flag| flag.enabled = false));
+        sleep(SECOND * 12).await;
+        assert!(!is_on(&vexilla), "changes come all the same");
+        let report = vexilla.shutdown(SECOND).await;
+        assert!(report.ended);
+        assert_eq!(report.saved, fault != StoreFault::Hang);
+        copy.set(None);
+    }
+}

@@ -1,0 +1,130 @@
+//! The levels, what is served at each, and who hears of it.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::{Instant, sleep, timeout};
+use vexilla_core::flag::Flag;
+use vexilla_core::{Context, FlagSet, Level, MemorySource, Vexilla};
+use vexilla_tests::model::{Fault, Model};
+
+use super::log::{log, logged};
+use super::{MINUTE, SECOND, builder, is_on, model, start, until_level};
+
+#[tokio::test(start_paused = true)]
+async fn flags_are_live_for_three_poll_intervals_after_the_last_success() {
+    log();
+    let model = model();
+    let vexilla = start(&model).await;
+    sleep(MINUTE).await;
+    let mut statuses = vexilla.watch_status();
+    model.fault(|_| Some(Fault::status(500)));
+    let last = last_success(&model);
+    until_level(&mut statuses, Level::Stale).await;
+    let took = Instant::now().into_std() - last;
+    let least = Duration::from_secs(30);
+    assert!((least..least + SECOND / 100).contains(&took), "{took:?}");
+    let flags = vexilla.flags(Context::new("u"));
+    assert!(flags.evaluate("new").is_stale() && vexilla.is_stale());
+    assert!(is_on(&vexilla), "what is known is served");
+    assert_eq!(logged("flags are stale"), 1);
+    sleep(MINUTE * 10).await;
+    let status = vexilla.status();
+    assert!(status.consecutive_failures > 3, "{status:?}");
+    assert!(status.last_error.unwrap().contains("500"));
+    assert!(status.age.unwrap() > MINUTE * 10);
+    assert_eq!((status.flags, status.problems, status.version), (1, 0, 1));
+    assert_eq!(status.source, "a modelled Flagr");
+    assert_eq!(logged("flags are stale"), 1, "said once");
+
+    model.heal();
+    until_level(&mut statuses, Level::Live).await;
+    assert!(!vexilla.is_stale());
+    assert!(!vexilla.flags(Context::new("u")).evaluate("new").is_stale());
+    let status = vexilla.status();
+    assert_eq!((status.consecutive_failures, status.last_error), (0, None));
+    assert_eq!(logged("flags are live"), 2, "at the start, and again");
+    assert!(status.since <= SystemTime::now());
+}
+
+/// When the last request came that was answered as it should be.
+fn last_success(model: &Model) -> std::time::Instant {
+    model.requests().last().unwrap().at
+}
+
+#[tokio::test(start_paused = true)]
+async fn flags_that_are_too_old_give_way_to_defaults_and_come_back() {
+    log();
+    let model = model();
+    let vexilla = builder(&model)
+        .max_stale(MINUTE * 2)
+        .embedded([Flag::boolean("new", false), Flag::boolean("known", true)])
+        .emergency_default("urgent", true)
+        .build()
+        .await
+        .unwrap();
+    let mut changes = vexilla.changes();
+    sleep(MINUTE).await;
+    model.fault(|_| Some(Fault::Break));
+    let last = last_success(&model);
+    sleep(MINUTE * 2 - (Instant::now().into_std() - last)).await;
+    assert_eq!(vexilla.status().level, Level::Stale);
+    assert!(is_on(&vexilla));
+    sleep(SECOND / 100).await;
+    assert_eq!(vexilla.status().level, Level::Defaults);
+    let flags = vexilla.flags(Context::new("u"));
+    assert!(!flags.bool("new") && flags.bool("known") && flags.bool("urgent"));
+    assert!(flags.evaluate("known").is_stale() && flags.evaluate("urgent").is_stale());
+    assert_eq!(logged("flags are defaults"), 1);
+    let change = changes.next().await.unwrap();
+    assert_eq!(change.added, BTreeSet::from(["known".to_owned()]));
+    assert_eq!(change.changed, BTreeSet::from(["new".to_owned()]));
+
+    model.heal();
+    sleep(MINUTE).await;
+    assert_eq!(vexilla.status().level, Level::Live);
+    let flags = vexilla.flags(Context::new("u"));
+    assert!(flags.bool("new") && !flags.bool("known") && !flags.bool("urgent"));
+    assert_eq!(changes.next().await.unwrap().removed.len(), 1);
+    assert_eq!(logged("flags are live"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_way_of_changing_is_told_to_those_who_listen() {
+    let keys = |keys: &[&str]| {
+        keys.iter()
+            .map(|key| (*key).to_owned())
+            .collect::<BTreeSet<_>>()
+    };
+    let source = MemorySource::new([Flag::boolean("a", true), Flag::boolean("b", true)]);
+    let vexilla = Vexilla::builder(source.clone()).build().await.unwrap();
+    let mut changes = vexilla.changes();
+    source
+        .update(|set| *set = FlagSet::from([Flag::boolean("a", false), Flag::boolean("c", true)]));
+    let change = changes.next().await.unwrap();
+    assert_eq!(change.added, keys(&["c"]));
+    assert_eq!(change.changed, keys(&["a"]));
+    assert_eq!(change.removed, keys(&["b"]));
+    vexilla.replace([Flag::boolean("c", true)]);
+    assert_eq!(changes.next().await.unwrap().removed, keys(&["a"]));
+    // The source's flags come back with its next answer, as they are.
+    vexilla.refresh().await.unwrap();
+    assert_eq!(changes.next().await.unwrap().added, keys(&["a"]));
+
+    let model = model();
+    let vexilla = start(&model).await;
+    let mut changes = vexilla.changes();
+    let edit = |enabled| model.change(|database| database.edit(1, |flag| flag.enabled = enabled));
+    // A slow listener sees the latest, and one change.
+    for enabled in [false, true, false] {
+        edit(enabled);
+        vexilla.refresh().await.unwrap();
+    }
+    assert_eq!(changes.next().await.unwrap().version, 4);
+    assert!(timeout(MINUTE, changes.next()).await.is_err(), "no other");
+    // Back to what it was: nothing is different.
+    let mut statuses = vexilla.watch_status();
+    drop(vexilla);
+    assert_eq!(changes.next().await, None);
+    assert!(statuses.next().await.is_none());
+}
