@@ -217,14 +217,21 @@ impl Worker {
         };
         let full = outcome.is_ok() && reason.occasion() == Occasion::Full;
         // A fleet that started together is spread over whole intervals.
-        let (from, to) = if full && self.first { (0.0, 1.0) } else { (0.9, 1.1) };
+        let (from, to) = if full && self.first {
+            (0.0, 1.0)
+        } else {
+            (0.9, 1.1)
+        };
         // All who are told to pause are told the same.
         let pause = jittered(pause.unwrap_or_default(), 1.0, 1.2, random());
         self.paused_until = after(now, pause);
         self.poll_at = after(now, jittered(base, from, to, random()).max(pause));
         if full {
             self.first = false;
-            self.full_at = after(now, jittered(self.settings.full_interval, from, to, random()));
+            self.full_at = after(
+                now,
+                jittered(self.settings.full_interval, from, to, random()),
+            );
         }
         if outcome.is_ok() {
             self.listen_at = after(now, LISTEN_AGAIN);
