@@ -172,7 +172,7 @@ impl Worker {
 
     async fn check(&mut self, reason: Reason) {
         self.hinted_at = None;
-        let waiting = self.inbox.take_waiting();
+        let mut waiting = self.inbox.take_waiting();
         let outcome = {
             let mut check = pin!(self.checker.check(reason));
             loop {
@@ -184,17 +184,15 @@ impl Worker {
         };
         self.schedule(reason, &outcome);
         let outcome = outcome.map_err(|failure| failure.error);
+        // Those who asked meanwhile are served as well, unless what was fetched
+        // may be from before they asked; and none who asks once it was told.
+        let full = reason.occasion() == Occasion::Full;
+        if full && self.inbox.is_awaited() && !self.has_changed_again() {
+            waiting.extend(self.inbox.take_waiting());
+        }
         for waiting in waiting {
             // Whoever asked may have gone.
             let _ = waiting.send(outcome.clone());
-        }
-        // Those who asked meanwhile are served as well, unless what was fetched
-        // may be from before they asked.
-        let full = reason.occasion() == Occasion::Full;
-        if full && self.inbox.is_awaited() && !self.has_changed_again() {
-            for waiting in self.inbox.take_waiting() {
-                let _ = waiting.send(outcome.clone());
-            }
         }
     }
 
