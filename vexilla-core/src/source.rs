@@ -45,7 +45,7 @@ pub trait Source: Send + Sync + 'static {
     /// What the source is, for logs and errors; without secrets.
     fn name(&self) -> String;
 
-    /// Fetches all flags.
+    /// Fetches all flags. One that gives no answer within 60 s is given up.
     ///
     /// # Errors
     ///

@@ -54,9 +54,9 @@ const LIVE_FOR: u32 = 3;
 /// How long a start waits for the last-known-good copy.
 const COPY_LIMIT: Duration = Duration::from_secs(5);
 
-/// Why the source is checked.
+/// What makes the source be checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reason {
+enum Trigger {
     /// It is time to look whether something changed.
     Poll,
     /// It is time to fetch all flags.
@@ -69,7 +69,7 @@ enum Reason {
     Refresh,
 }
 
-impl Reason {
+impl Trigger {
     fn occasion(self) -> Occasion {
         match self {
             Self::Poll => Occasion::Poll,

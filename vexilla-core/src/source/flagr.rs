@@ -260,7 +260,7 @@ impl FlagrSourceBuilder {
     }
 
     /// The longest that a request may take, from connecting to the last byte.
-    /// Default: 10 s.
+    /// Default: 10 s; a refresh gives up after 60 s whatever is set.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

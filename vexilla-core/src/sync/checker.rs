@@ -16,7 +16,7 @@ use super::detect::{Contents, Detector, Occasion, Plan, Verdict};
 use super::jitter::random;
 use super::panics::caught;
 use super::retry::{Retry, RetryBudget};
-use super::{Reason, Settings};
+use super::{Settings, Trigger};
 use crate::filter::Filter;
 use crate::flag::{FlagSet, Origin};
 use crate::persist::{PersistError, PersistErrorKind, Provenance, Saver, encode};
@@ -112,15 +112,15 @@ impl Checker {
     }
 
     /// Checks once; tells whether flags changed.
-    pub(super) async fn check(&mut self, reason: Reason) -> Result<bool, Failure> {
-        let permit = self.permit(reason)?;
+    pub(super) async fn check(&mut self, trigger: Trigger) -> Result<bool, Failure> {
+        let permit = self.permit(trigger)?;
         self.degradation.count(|counts| counts.checks += 1);
         self.degradation.breaker(self.breaker_state());
         let probes = self.breaker_state() == BreakerState::HalfOpen;
         let limit = probes.then(|| self.settings.breaker.limit());
         let outcome = match limit {
-            None => self.ask(reason).await,
-            Some(limit) => match timeout(limit, self.ask(reason)).await {
+            None => self.ask(trigger).await,
+            Some(limit) => match timeout(limit, self.ask(trigger)).await {
                 Ok(outcome) => outcome,
                 Err(_) => Err(Failure::from(SourceError::new(
                     SourceErrorKind::Timeout,
@@ -144,10 +144,10 @@ impl Checker {
     }
 
     /// Leave of the breaker. Who insists goes without.
-    fn permit(&mut self, reason: Reason) -> Result<Option<Permit>, Failure> {
+    fn permit(&mut self, trigger: Trigger) -> Result<Option<Permit>, Failure> {
         match self.breaker.try_call(Instant::now().into_std()) {
             Ok(permit) => Ok(Some(permit)),
-            Err(_) if reason.insists() => Ok(None),
+            Err(_) if trigger.insists() => Ok(None),
             Err(wait) => {
                 let message = format!(
                     "the circuit breaker in front of {} is open for another {:.1} s",
@@ -195,8 +195,8 @@ impl Checker {
         self.degradation.breaker(state);
     }
 
-    async fn ask(&mut self, reason: Reason) -> Result<bool, Failure> {
-        let occasion = reason.occasion();
+    async fn ask(&mut self, trigger: Trigger) -> Result<bool, Failure> {
+        let occasion = trigger.occasion();
         let id = match self.call(|source| source.latest()).await {
             Ok(id) => id.filter(|id| *id != 0),
             Err(failure) if occasion == Occasion::Full || has_no_number(&failure.error) => {
@@ -215,7 +215,7 @@ impl Checker {
         let set = self.call(|source| source.fetch()).await?;
         self.degradation.count(|counts| counts.fetches += 1);
         let fetched = self.compile(set).await?;
-        Ok(self.take(fetched, id, reason))
+        Ok(self.take(fetched, id, trigger))
     }
 
     /// Asks the source, again and again if what goes wrong may pass.
@@ -286,13 +286,13 @@ impl Checker {
     }
 
     /// Puts flags in place if they are news; tells whether they changed.
-    fn take(&mut self, fetched: Fetched, id: Option<u64>, reason: Reason) -> bool {
+    fn take(&mut self, fetched: Fetched, id: Option<u64>, trigger: Trigger) -> bool {
         let now = Instant::now().into_std();
         let same_flags = self.held.as_ref();
         let same_flags = same_flags.is_some_and(|held| held.same_flags(&fetched.snapshot));
         let verdict = match fetched.origin {
             Origin::Export => {
-                let occasion = reason.occasion();
+                let occasion = trigger.occasion();
                 self.detector
                     .judge(&fetched.contents, same_flags, id, occasion, now)
             }
@@ -358,10 +358,10 @@ impl Checker {
         };
         let before = self.held.replace(Arc::clone(&current));
         if !same_flags {
-            self.changed(before.as_deref(), &current, reason);
+            self.changed(before.as_deref(), &current, trigger);
         }
         self.degradation.succeeded(current);
-        let news = verdict != Verdict::Same || reason.occasion() == Occasion::Full;
+        let news = verdict != Verdict::Same || trigger.occasion() == Occasion::Full;
         if let (true, Some(set)) = (news, fetched.set) {
             self.save(set);
         }
@@ -369,7 +369,7 @@ impl Checker {
     }
 
     /// Says what changed, and whether a push had announced it.
-    fn changed(&mut self, before: Option<&Snapshot>, now: &Snapshot, reason: Reason) {
+    fn changed(&mut self, before: Option<&Snapshot>, now: &Snapshot, trigger: Trigger) {
         let source = self.source.name();
         let known: HashSet<_> = before.into_iter().flat_map(Snapshot::problems).collect();
         for problem in now.problems().filter(|problem| !known.contains(problem)) {
@@ -388,7 +388,7 @@ impl Checker {
             left_out_bytes = now.left_out().bytes,
             "flags changed"
         );
-        let polled = matches!(reason, Reason::Poll | Reason::Full);
+        let polled = matches!(trigger, Trigger::Poll | Trigger::Full);
         let pushed = std::mem::take(&mut self.pushed);
         let missed = polled && before.is_some() && !pushed;
         let pushes = self.degradation.status().counts.pushes;

@@ -20,7 +20,7 @@ use super::detect::Occasion;
 use super::inbox::Inbox;
 use super::jitter::{jittered, random};
 use super::panics::caught;
-use super::{Reason, Settings};
+use super::{Settings, Trigger};
 use crate::source::AnySource;
 
 /// Hints that come within this time are one.
@@ -111,16 +111,16 @@ impl Worker {
     }
 
     async fn turn(&mut self) {
-        let reason = self.next().await;
-        self.check(reason).await;
+        let trigger = self.next().await;
+        self.check(trigger).await;
     }
 
     /// Waits until there is a reason to check.
-    async fn next(&mut self) -> Reason {
+    async fn next(&mut self) -> Trigger {
         loop {
             self.notice_hints();
             if self.inbox.is_awaited() {
-                return Reason::Refresh;
+                return Trigger::Refresh;
             }
             let now = Instant::now();
             let hinted_at = self.hinted_at.unwrap_or(self.poll_at);
@@ -129,9 +129,9 @@ impl Worker {
             let due = due.max(after(now, open)).max(self.paused_until);
             if now >= due {
                 return match self.hinted_at {
-                    _ if now >= self.full_at => Reason::Full,
-                    Some(_) => Reason::Hint,
-                    None => Reason::Poll,
+                    _ if now >= self.full_at => Trigger::Full,
+                    Some(_) => Trigger::Hint,
+                    None => Trigger::Poll,
                 };
             }
             let listening = async {
@@ -142,7 +142,7 @@ impl Worker {
                 biased;
                 () = self.inbox.news() => {}
                 changed = listening => match changed {
-                    Ok(()) => return Reason::Changed,
+                    Ok(()) => return Trigger::Changed,
                     Err(panic) => self.panicked(&panic),
                 },
                 () = sleep_until(due) => {}
@@ -170,11 +170,11 @@ impl Worker {
         self.listen_at = after(Instant::now(), AFTER_FAILURE);
     }
 
-    async fn check(&mut self, reason: Reason) {
+    async fn check(&mut self, trigger: Trigger) {
         self.hinted_at = None;
         let mut waiting = self.inbox.take_waiting();
         let outcome = {
-            let mut check = pin!(self.checker.check(reason));
+            let mut check = pin!(self.checker.check(trigger));
             loop {
                 tokio::select! {
                     outcome = &mut check => break outcome,
@@ -182,11 +182,11 @@ impl Worker {
                 }
             }
         };
-        self.schedule(reason, &outcome);
+        self.schedule(trigger, &outcome);
         let outcome = outcome.map_err(|failure| failure.error);
         // Those who asked meanwhile are served as well, unless what was fetched
         // may be from before they asked; and none who asks once it was told.
-        let full = reason.occasion() == Occasion::Full;
+        let full = trigger.occasion() == Occasion::Full;
         if full && self.inbox.is_awaited() && !self.has_changed_again() {
             waiting.extend(self.inbox.take_waiting());
         }
@@ -203,7 +203,7 @@ impl Worker {
     }
 
     /// Sets when to check next.
-    fn schedule(&mut self, reason: Reason, outcome: &Result<bool, Failure>) {
+    fn schedule(&mut self, trigger: Trigger, outcome: &Result<bool, Failure>) {
         let now = Instant::now();
         let poll = self.settings.poll_interval;
         let (base, pause) = match outcome {
@@ -213,7 +213,7 @@ impl Worker {
             }
             Err(Failure { pause, .. }) => (poll, *pause),
         };
-        let full = outcome.is_ok() && reason.occasion() == Occasion::Full;
+        let full = outcome.is_ok() && trigger.occasion() == Occasion::Full;
         // A fleet that started together is spread over whole intervals.
         let (from, to) = if full && self.first {
             (0.0, 1.0)
