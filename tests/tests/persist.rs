@@ -1,4 +1,4 @@
-//! The last known good flags in a file: whatever is there, and however a save ends, the next load gives the old
+//! The last-known-good copy in a file: whatever is there, and however a save ends, the next load gives the old
 //! document or the new one, whole, or an error.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]

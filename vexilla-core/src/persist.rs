@@ -1,4 +1,4 @@
-//! The last known good flags, kept where a restart finds them.
+//! The last-known-good copy of the flags, kept where a restart finds them.
 //!
 //! After a change has been taken over, the whole set of flags is saved, before filtering; a start that does
 //! not reach the source reads it back and answers as before. What is read is the whole set that was saved, or
@@ -26,7 +26,7 @@ pub(crate) use saver::{SaveReport, Saver};
 
 use std::pin::Pin;
 
-/// Where the last known good flags are kept, for a start without the source.
+/// Where the last-known-good copy is kept, for a start without the source.
 ///
 /// It holds one document of bytes, whose form is no concern of the store: a save puts another in its place,
 /// and a load gives the last one that was saved whole. Saves come one at a time.

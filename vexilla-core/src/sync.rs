@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`worker`] | when is the source checked? |
 //! | [`checker`] | how is it checked? |
+//! | [`caller`] | how is one request made? |
+//! | [`fetched`] | what came, compiled |
 //! | [`detect`] | is what came news? |
 //! | [`retry`], [`breaker`] | when is it asked again, when left alone? |
 //! | [`degradation`] | what is served, and how good is it? |
@@ -14,9 +16,11 @@
 //! publishes. Whatever goes wrong, the flags that are held stay.
 
 mod breaker;
+mod caller;
 mod checker;
 mod degradation;
 mod detect;
+mod fetched;
 mod inbox;
 mod jitter;
 mod panics;
@@ -180,7 +184,7 @@ impl Sync {
         );
         let mut restored = false;
         if let Some(saver) = &parts.saver {
-            let copy = checker::restored(saver, name.clone(), settings.filter.clone());
+            let copy = fetched::restored(saver, name.clone(), settings.filter.clone());
             let copy = timeout(COPY_LIMIT, copy).await.unwrap_or_else(|_| {
                 let message = format!("{} gave nothing within {COPY_LIMIT:?}", saver.name());
                 Err(PersistError::new(PersistErrorKind::Other, message))

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-/// Why the last known good flags could not be saved, or not be read back.
+/// Why the last-known-good copy could not be saved, or not be read back.
 #[derive(Debug)]
 pub struct PersistError {
     kind: PersistErrorKind,

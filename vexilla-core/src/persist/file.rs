@@ -1,4 +1,4 @@
-//! The last known good flags in one file.
+//! The last-known-good copy in one file.
 //!
 //! A save writes a temporary file in the same folder, flushes it to the disk, renames it over the file and
 //! flushes the folder. A process that is killed, or a machine that loses power, at any moment leaves the old
@@ -21,7 +21,7 @@ const LEFT_OVER: Duration = Duration::from_secs(3600);
 /// How many symbolic links a path may lead through, as on Linux.
 const MAX_LINKS: usize = 40;
 
-/// Keeps the last known good flags in one file.
+/// Keeps the last-known-good copy in one file.
 ///
 /// | What is met | What happens |
 /// |---|---|
@@ -101,7 +101,7 @@ impl LastKnownGoodFile {
     }
 
     fn io(&self, what: &str, error: io::Error) -> PersistError {
-        let message = format!("{what} the last known good flags {}", self.path.display());
+        let message = format!("{what} the last-known-good copy {}", self.path.display());
         PersistError::new(PersistErrorKind::Io, message).because(error)
     }
 }

@@ -201,11 +201,11 @@ impl Shared {
             Some(error) if before.as_ref() != Some(&error) => tracing::warn!(
                 store = self.store.name(),
                 error,
-                "the last known good flags could not be saved; what was saved before stays"
+                "the last-known-good copy could not be saved; what was saved before stays"
             ),
             None if before.is_some() => tracing::info!(
                 store = self.store.name(),
-                "the last known good flags are saved again"
+                "the last-known-good copy is saved again"
             ),
             _ => {}
         }

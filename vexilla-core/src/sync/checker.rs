@@ -1,8 +1,8 @@
 //! One check of the source: has something changed, and if so, what is it now?
 //!
 //! A check asks for the number of the newest change and, if that is news, for
-//! the flags. Each of the two is asked for again when what went wrong may pass,
-//! as far as the budget goes. The circuit breaker counts checks.
+//! the flags, and judges what came. The circuit breaker counts checks, however
+//! many requests they make.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,29 +11,16 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout};
 
 use super::breaker::{Breaker, BreakerState, Outcome, Permit};
+use super::caller::{Caller, Failure};
 use super::degradation::Degradation;
-use super::detect::{Contents, Detector, Occasion, Plan, Verdict};
+use super::detect::{Detector, Occasion, Plan, Verdict};
+use super::fetched::{Fetched, Restored};
 use super::jitter::random;
-use super::panics::caught;
-use super::retry::{Retry, RetryBudget};
 use super::{Settings, Trigger};
-use crate::filter::Filter;
 use crate::flag::{FlagSet, Origin};
-use crate::persist::{PersistError, PersistErrorKind, Provenance, Saver, encode};
+use crate::persist::{Provenance, Saver, encode};
 use crate::snapshot::Snapshot;
-use crate::source::{AnySource, BoxFuture, SourceError, SourceErrorKind};
-
-/// How long the source may take to answer a request. One that has limits of its
-/// own has shorter ones; without any, the loop would wait for ever.
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
-
-/// A check that failed.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) error: SourceError,
-    /// How long the next check is to wait at least.
-    pub(super) pause: Option<Duration>,
-}
+use crate::source::{AnySource, SourceError, SourceErrorKind};
 
 /// Checks the source, and remembers what it said.
 pub(super) struct Checker {
@@ -43,19 +30,10 @@ pub(super) struct Checker {
     saver: Option<Arc<Saver>>,
     detector: Detector,
     breaker: Breaker,
-    budget: RetryBudget,
+    caller: Caller,
     held: Option<Arc<Snapshot>>,
     /// A push came in, and no change was found since.
     pushed: bool,
-}
-
-/// A set of flags that was fetched, compiled.
-struct Fetched {
-    snapshot: Snapshot,
-    contents: Contents,
-    origin: Origin,
-    /// The flags themselves, if they may have to be saved.
-    set: Option<FlagSet>,
 }
 
 impl Checker {
@@ -68,7 +46,11 @@ impl Checker {
         Self {
             detector: Detector::new(settings.cache_interval),
             breaker: Breaker::new(settings.breaker.clone()),
-            budget: RetryBudget::new(&settings.retry),
+            caller: Caller::new(
+                Arc::clone(&source),
+                settings.retry.clone(),
+                Arc::clone(&degradation),
+            ),
             source,
             settings,
             degradation,
@@ -77,9 +59,7 @@ impl Checker {
             pushed: false,
         }
     }
-}
 
-impl Checker {
     /// What is held was restored from the last-known-good copy.
     pub(super) fn restore(&mut self, restored: Restored) {
         let Restored {
@@ -197,7 +177,7 @@ impl Checker {
 
     async fn ask(&mut self, trigger: Trigger) -> Result<bool, Failure> {
         let occasion = trigger.occasion();
-        let id = match self.call(|source| source.latest()).await {
+        let id = match self.caller.call(|source| source.latest()).await {
             Ok(id) => id.filter(|id| *id != 0),
             Err(failure) if occasion == Occasion::Full || has_no_number(&failure.error) => {
                 let (source, error) = (self.source.name(), &failure.error);
@@ -212,77 +192,11 @@ impl Checker {
             self.degradation.succeeded(Arc::clone(held));
             return Ok(false);
         }
-        let set = self.call(|source| source.fetch()).await?;
+        let set = self.caller.call(|source| source.fetch()).await?;
         self.degradation.count(|counts| counts.fetches += 1);
-        let fetched = self.compile(set).await?;
-        Ok(self.take(fetched, id, trigger))
-    }
-
-    /// Asks the source, again and again if what goes wrong may pass.
-    async fn call<T>(
-        &mut self,
-        ask: impl Fn(&dyn AnySource) -> BoxFuture<'_, Result<T, SourceError>> + Send + Sync,
-    ) -> Result<T, Failure> {
-        self.budget.deposit();
-        let mut attempt = 1;
-        loop {
-            self.degradation.count(|counts| counts.requests += 1);
-            // Even making the future is the source's own code.
-            let answer = caught(async { ask(&*self.source).await });
-            let error = match timeout(ANSWER_LIMIT, answer).await {
-                Ok(Ok(Ok(answer))) => return Ok(answer),
-                Ok(Ok(Err(error))) => error,
-                Err(_) => {
-                    let name = self.source.name();
-                    let message = format!("{name} gave no answer within {ANSWER_LIMIT:?}");
-                    SourceError::new(SourceErrorKind::Timeout, message)
-                }
-                Ok(Err(panic)) => {
-                    self.degradation.count(|counts| counts.panics += 1);
-                    let message = format!("{} panicked: {panic}", self.source.name());
-                    SourceError::new(SourceErrorKind::Panicked, message)
-                }
-            };
-            let after = error.retry_after();
-            let pause = match self.settings.retry.next(attempt, after, random()) {
-                _ if !error.is_transient() => None,
-                Retry::After(delay) if self.budget.try_withdraw() => {
-                    tokio::time::sleep(delay).await;
-                    attempt += 1;
-                    self.degradation.count(|counts| counts.retries += 1);
-                    continue;
-                }
-                // A pause that could have been waited for is one all the same.
-                Retry::After(_) => after,
-                Retry::GiveUp { pause } => pause,
-            };
-            return Err(Failure { error, pause });
-        }
-    }
-
-    /// Compiles a set, away from the runtime's own threads: many flags, or
-    /// costly patterns, may take a while.
-    async fn compile(&self, set: FlagSet) -> Result<Fetched, Failure> {
         let (filter, before) = (self.settings.filter.clone(), self.held.clone());
-        let saves = self.saver.is_some();
-        let compiled = tokio::task::spawn_blocking(move || {
-            let kept = saves.then(|| set.clone());
-            let (snapshot, contents, origin) = compile(set, &filter, before.as_deref());
-            Fetched {
-                snapshot,
-                contents,
-                origin,
-                set: kept,
-            }
-        });
-        compiled.await.map_err(|error| {
-            let (kind, message) = if error.is_cancelled() {
-                (SourceErrorKind::ShutDown, "the runtime shuts down")
-            } else {
-                (SourceErrorKind::Panicked, "compiling the flags panicked")
-            };
-            Failure::from(SourceError::new(kind, message).because(error))
-        })
+        let fetched = Fetched::compile(set, filter, before, self.saver.is_some()).await?;
+        Ok(self.take(fetched, id, trigger))
     }
 
     /// Puts flags in place if they are news; tells whether they changed.
@@ -357,10 +271,11 @@ impl Checker {
             _ => Arc::new(fetched.snapshot),
         };
         let before = self.held.replace(Arc::clone(&current));
+        // First they are served, then told of and saved.
+        self.degradation.succeeded(Arc::clone(&current));
         if !same_flags {
             self.changed(before.as_deref(), &current, trigger);
         }
-        self.degradation.succeeded(current);
         let news = verdict != Verdict::Same || trigger.occasion() == Occasion::Full;
         if let (true, Some(set)) = (news, fetched.set) {
             self.save(set);
@@ -414,66 +329,9 @@ impl Checker {
     }
 }
 
-/// Flags of a last-known-good copy, compiled.
-pub(super) struct Restored {
-    snapshot: Snapshot,
-    contents: Contents,
-    id: u64,
-    age: Duration,
-}
-
-/// Reads the last-known-good copy of a source, if there is one.
-pub(super) async fn restored(
-    saver: &Saver,
-    source: String,
-    filter: Filter,
-) -> Result<Option<Restored>, PersistError> {
-    let Some(saved) = saver.load().await? else {
-        return Ok(None);
-    };
-    let Provenance {
-        source: saved_of,
-        saved_at,
-        id,
-    } = saved.provenance;
-    if saved_of != source {
-        let message = format!("the copy is of {saved_of}, and the flags are to be of {source}");
-        return Err(PersistError::new(PersistErrorKind::Foreign, message));
-    }
-    let age = SystemTime::now()
-        .duration_since(saved_at)
-        .unwrap_or_default();
-    let set = saved.set;
-    let compiled = tokio::task::spawn_blocking(move || compile(set, &filter, None)).await;
-    let (snapshot, contents, _) = compiled.map_err(PersistError::other)?;
-    Ok(Some(Restored {
-        snapshot,
-        contents,
-        id,
-        age,
-    }))
-}
-
-fn compile(
-    mut set: FlagSet,
-    filter: &Filter,
-    before: Option<&Snapshot>,
-) -> (Snapshot, Contents, Origin) {
-    set.assign_missing_ids();
-    let flags = set.flags.iter().map(|flag| (flag.id, flag.snapshot_id));
-    let (contents, origin) = (Contents::new(flags), set.origin);
-    (Snapshot::build(set, filter, before), contents, origin)
-}
-
 /// Whether a server may well export flags though it does not tell the number of
 /// the newest change: it does not know the route, or something in front of it
 /// answers in its place.
 fn has_no_number(error: &SourceError) -> bool {
     error.is_refusal() || error.kind() == SourceErrorKind::Document
-}
-
-impl From<SourceError> for Failure {
-    fn from(error: SourceError) -> Self {
-        Self { error, pause: None }
-    }
 }

@@ -14,7 +14,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::checker::{Checker, Failure};
+use super::caller::Failure;
+use super::checker::Checker;
 use super::degradation::Degradation;
 use super::detect::Occasion;
 use super::inbox::Inbox;
