@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -15,7 +16,6 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use vexilla_core::ops::{Endpoints, OpsResponse};
 
-use super::listener::ListenerOptions;
 use super::service::{Head, answer, read};
 
 /// The most bytes that the head of a request may have.
@@ -36,7 +36,7 @@ impl Stop {
 pub(super) async fn serve<E: Endpoints>(
     stream: TcpStream,
     endpoints: E,
-    options: ListenerOptions,
+    client_timeout: Duration,
     mut stop: Stop,
 ) {
     let answered = Notify::new();
@@ -44,7 +44,7 @@ pub(super) async fn serve<E: Endpoints>(
         let endpoints = &endpoints;
         let answered = &answered;
         async move {
-            let answer = handle(endpoints, request, options).await;
+            let answer = handle(endpoints, request, client_timeout).await;
             answered.notify_one();
             Ok::<_, Infallible>(answer)
         }
@@ -52,14 +52,14 @@ pub(super) async fn serve<E: Endpoints>(
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(options.timeout())
+            .header_read_timeout(client_timeout)
             .max_buf_size(MAX_HEAD_BYTES)
             .keep_alive(false)
             .serve_connection(TokioIo::new(stream), service)
     );
     let mut overdue = pin!(async {
         answered.notified().await;
-        sleep(options.timeout()).await;
+        sleep(client_timeout).await;
     });
     let mut stopping = false;
     loop {
@@ -86,7 +86,7 @@ pub(super) async fn serve<E: Endpoints>(
 async fn handle<E: Endpoints>(
     endpoints: &E,
     request: Request<Incoming>,
-    options: ListenerOptions,
+    client_timeout: Duration,
 ) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
     let head = Head {
@@ -96,7 +96,7 @@ async fn handle<E: Endpoints>(
     };
     let body = async {
         let body = read(body, endpoints.max_body_bytes());
-        match timeout(options.timeout(), body).await {
+        match timeout(client_timeout, body).await {
             Ok(body) => body,
             Err(_) => Err(OpsResponse::too_slow()),
         }

@@ -72,11 +72,6 @@ impl ListenerOptions {
         self.client_timeout = timeout;
         self
     }
-
-    /// How long a client may take.
-    pub(super) const fn timeout(self) -> Duration {
-        self.client_timeout
-    }
 }
 
 impl Default for ListenerOptions {
@@ -172,7 +167,8 @@ async fn accept<E: Endpoints>(
             accepted = listener.accept(), if connections.len() < options.max_connections => {
                 match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(serve(stream, endpoints.clone(), options, stop.clone()));
+                        let limit = options.client_timeout;
+                        connections.spawn(serve(stream, endpoints.clone(), limit, stop.clone()));
                     }
                     // No more descriptors, or a client that is gone already.
                     Err(error) => {
