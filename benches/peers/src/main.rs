@@ -1,0 +1,77 @@
+//! The same evaluations through Vexilla and through other engines, measured
+//! side by side: `cargo run --release` in this folder, `-- 10` for ten batches
+//! in place of sixty.
+//!
+//! **Purpose.** One table of what an evaluation costs here and elsewhere, from
+//! one run on one machine. Absolute figures move from machine to machine; the
+//! ratios within a run are what counts.
+//!
+//! **Ours.** The scenario, the measuring, and the floor: the least code that can
+//! do the work for one fixed set of flags, so that an engine's figure can be read
+//! as a multiple of what the work itself costs.
+//!
+//! **Not ours.** `unleash-yggdrasil`, `eppo_core` and
+//! `launchdarkly-server-sdk-evaluation` in exact versions from the registry. Each
+//! is set up with its fastest documented path and prebuilt contexts; the file of
+//! each under `peers/` says what it does more or less than we do. Clients that
+//! wrap these engines cost more than the engines do, and are not here.
+//!
+//! **Scenario.** 204 flags and 1,024 users, see [`scenario`]. Before anything is
+//! measured, each system must give the right answer for every user and flag, and
+//! each batch must come to the same count of `true`.
+//!
+//! **Measuring.** CPU time of the measuring thread, in batches of about 20 ms.
+//! The batches of all systems take turns, so that noise hits all alike; a figure
+//! is the median of the batches. Allocations are counted over 4,096 calls by the
+//! global allocator, which costs each allocation one thread-local addition.
+//! Throughput is wall-clock time on one shared client, the best of five slices of
+//! 0.2 s: the machine should have two idle cores.
+
+mod allocations;
+mod measure;
+mod peers;
+mod scenario;
+mod table;
+
+use std::process::ExitCode;
+
+use peers::System;
+
+fn main() -> ExitCode {
+    let batches = std::env::args().nth(1).map_or(Ok(60), |text| text.parse());
+    let Ok(batches @ 1..) = batches else {
+        eprintln!("the only argument is a number of batches, at least 1");
+        return ExitCode::FAILURE;
+    };
+    let flags = scenario::flags();
+    let users = scenario::users();
+    let systems: [Box<dyn System>; 5] = [
+        Box::new(peers::floor::Floor::new(&flags, &users)),
+        Box::new(peers::vexilla::Vexilla::new(&flags, &users)),
+        Box::new(peers::yggdrasil::Yggdrasil::new(&flags, &users)),
+        Box::new(peers::eppo::Eppo::new(&flags, &users)),
+        Box::new(peers::launchdarkly::LaunchDarkly::new(&flags, &users)),
+    ];
+    for system in &systems {
+        if let Err(problem) = scenario::check(system.as_ref(), &flags, &users) {
+            eprintln!("{}: {problem}", system.name());
+            return ExitCode::FAILURE;
+        }
+    }
+    if let Err(problem) = scenario::check_same(&*systems[0], &*systems[1], &flags, &users) {
+        eprintln!("floor and Vexilla: {problem}");
+        return ExitCode::FAILURE;
+    }
+    let cases: Vec<_> = systems.iter().flat_map(|system| system.cases()).collect();
+    eprintln!("{} cases, {batches} batches each", cases.len());
+    let figures = match measure::all(&cases, batches) {
+        Ok(figures) => figures,
+        Err(problem) => {
+            eprintln!("{problem}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let rates = measure::throughput(&cases);
+    table::print(&cases, &figures, &rates);
+    ExitCode::SUCCESS
+}
