@@ -24,8 +24,10 @@
 //! The batches of all systems take turns, so that noise hits all alike; a figure
 //! is the median of the batches. Allocations are counted over 4,096 calls by the
 //! global allocator, which costs each allocation one thread-local addition.
-//! Throughput is wall-clock time on one shared client, the best of five slices of
-//! 0.2 s: the machine should have two idle cores.
+//! Throughput is calls in a second of CPU time of each thread, on one shared
+//! client, from the least disturbed of twenty slices of 50 ms. What threads cost
+//! each other shows only while both run: the output says how much of two cores
+//! they had.
 
 mod allocations;
 mod measure;

@@ -12,8 +12,8 @@ use crate::scenario::Scenario;
 
 const BATCH: Duration = Duration::from_millis(20);
 const COUNTED_CALLS: usize = 4096;
-const SLICES: usize = 5;
-const SLICE: Duration = Duration::from_millis(200);
+const SLICES: usize = 20;
+const SLICE: Duration = Duration::from_millis(50);
 
 /// What one call of a case costs.
 pub struct Figure {
@@ -24,11 +24,21 @@ pub struct Figure {
     pub allocations: f64,
 }
 
-/// Calls a second of a case, on one thread and on two.
+/// How many calls of a case are made on one thread and on two.
 pub struct Rate {
     pub system: &'static str,
-    pub one: f64,
-    pub two: f64,
+    pub one: Slice,
+    pub two: Slice,
+}
+
+/// What some threads did for a while.
+#[derive(Default)]
+pub struct Slice {
+    /// Calls in a second of CPU time of each thread, of all threads together.
+    pub rate: f64,
+    /// Which part of the wall-clock time the threads ran, 1 if each had a core to
+    /// itself. Below that, they did not always run at the same time.
+    pub ran: f64,
 }
 
 /// Measures all cases, their batches taking turns.
@@ -109,39 +119,52 @@ pub fn throughput(cases: &[Case<'_>]) -> Vec<Rate> {
         .map(|case| {
             let rate = Rate {
                 system: case.system,
-                one: 0.0,
-                two: 0.0,
+                one: Slice::default(),
+                two: Slice::default(),
             };
             (case, rate)
         })
         .collect();
     for _ in 0..SLICES {
         for (case, rate) in &mut rates {
-            rate.one = rate.one.max(slice(case, 1));
-            rate.two = rate.two.max(slice(case, 2));
+            rate.one.improve(Slice::of(case, 1));
+            rate.two.improve(Slice::of(case, 2));
         }
     }
     rates.into_iter().map(|(_, rate)| rate).collect()
 }
 
-/// Calls a second of all threads together.
-fn slice(case: &Case<'_>, threads: usize) -> f64 {
-    let start = Barrier::new(threads);
-    let worker = || {
-        start.wait();
-        let started = Instant::now();
-        let mut calls = 0;
-        while started.elapsed() < SLICE {
-            case.round();
-            calls += case.calls;
+impl Slice {
+    fn of(case: &Case<'_>, threads: usize) -> Self {
+        let start = Barrier::new(threads);
+        let worker = || {
+            start.wait();
+            let (started, ran) = (Instant::now(), ThreadTime::now());
+            let mut calls = 0;
+            while started.elapsed() < SLICE {
+                case.round();
+                calls += case.calls;
+            }
+            let (wall, ran) = (started.elapsed(), ran.elapsed());
+            Self {
+                rate: calls as f64 / ran.as_secs_f64(),
+                ran: ran.as_secs_f64() / wall.as_secs_f64() / threads as f64,
+            }
+        };
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+            let slices = workers.into_iter().filter_map(|worker| worker.join().ok());
+            slices.fold(Self::default(), |sum, slice| Self {
+                rate: sum.rate + slice.rate,
+                ran: sum.ran + slice.ran,
+            })
+        })
+    }
+
+    /// Keeps what was disturbed least.
+    fn improve(&mut self, other: Self) {
+        if other.ran > self.ran {
+            *self = other;
         }
-        calls as f64 / started.elapsed().as_secs_f64()
-    };
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-        workers
-            .into_iter()
-            .filter_map(|worker| worker.join().ok())
-            .sum()
-    })
+    }
 }

@@ -11,10 +11,15 @@ pub fn print(cases: &[Case<'_>], figures: &[Figure], rates: &[Rate]) {
     let table = Table { cases, figures };
     table.costs(rates);
     table.ratios();
+    let ran = rates.iter().map(|rate| rate.two.ran);
+    println!(
+        "\nTwo threads had at least {:.0} % of two cores; with much less than 100 %, contention is not seen.",
+        100.0 * ran.fold(1.0, f64::min),
+    );
     let mut spreads: Vec<_> = figures.iter().map(|figure| figure.spread).collect();
     spreads.sort_by(f64::total_cmp);
     println!(
-        "\nQuartiles apart, in parts of the median: {:.1} % in the middle, {:.1} % at most.",
+        "Quartiles apart, in parts of the median: {:.1} % in the middle, {:.1} % at most.",
         100.0 * spreads[spreads.len() / 2],
         100.0 * spreads[spreads.len() - 1],
     );
@@ -115,6 +120,6 @@ fn cost(figure: &Figure) -> String {
 }
 
 fn throughput(rate: &Rate) -> String {
-    let (one, two) = (rate.one / 1e6, rate.two / 1e6);
+    let (one, two) = (rate.one.rate / 1e6, rate.two.rate / 1e6);
     format!("{one:.1} → {two:.1} (× {:.2})", two / one)
 }

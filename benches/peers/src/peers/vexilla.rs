@@ -139,12 +139,9 @@ impl System for Vexilla<'_> {
                 usize::from(flags.explain(black_box(S1)).value == true)
             }),
             Case::new(FLAGS, Scenario::All, few, |flags| {
-                let is_on = |evaluation: vexilla_core::Evaluation<'_>| {
-                    evaluation.try_bool() == Ok(Some(true))
-                };
                 flags
                     .all()
-                    .filter(|(_, evaluation)| is_on(evaluation.clone()))
+                    .filter(|(_, evaluation)| evaluation.try_bool() == Ok(Some(true)))
                     .count()
             }),
         ]);
