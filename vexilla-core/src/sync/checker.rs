@@ -189,7 +189,7 @@ impl Checker {
         let now = Instant::now().into_std();
         if let (Plan::Nothing, Some(held)) = (self.detector.announce(id, occasion, now), &self.held)
         {
-            self.degradation.succeeded(Arc::clone(held));
+            self.degradation.succeeded(Arc::clone(held), |_| {});
             return Ok(false);
         }
         let set = self.caller.call(|source| source.fetch()).await?;
@@ -271,20 +271,27 @@ impl Checker {
             _ => Arc::new(fetched.snapshot),
         };
         let before = self.held.replace(Arc::clone(&current));
+        let changed = !same_flags;
+        let polled = matches!(trigger, Trigger::Poll | Trigger::Full);
+        let pushed = changed && std::mem::take(&mut self.pushed);
+        let missed = changed && polled && before.is_some() && !pushed;
         // First they are served, then told of and saved.
-        self.degradation.succeeded(Arc::clone(&current));
-        if !same_flags {
-            self.changed(before.as_deref(), &current, trigger);
+        self.degradation.succeeded(Arc::clone(&current), |counts| {
+            counts.changes += u64::from(changed);
+            counts.changes_without_push += u64::from(missed);
+        });
+        if changed {
+            self.report_change(before.as_deref(), &current, missed);
         }
         let news = verdict != Verdict::Same || trigger.occasion() == Occasion::Full;
         if let (true, Some(set)) = (news, fetched.set) {
             self.save(set);
         }
-        !same_flags
+        changed
     }
 
-    /// Says what changed, and whether a push had announced it.
-    fn changed(&mut self, before: Option<&Snapshot>, now: &Snapshot, trigger: Trigger) {
+    /// Says what changed, and whether no push had announced it.
+    fn report_change(&self, before: Option<&Snapshot>, now: &Snapshot, missed: bool) {
         let source = self.source.name();
         let known: HashSet<_> = before.into_iter().flat_map(Snapshot::problems).collect();
         for problem in now.problems().filter(|problem| !known.contains(problem)) {
@@ -303,17 +310,10 @@ impl Checker {
             left_out_bytes = now.left_out().bytes,
             "flags changed"
         );
-        let polled = matches!(trigger, Trigger::Poll | Trigger::Full);
-        let pushed = std::mem::take(&mut self.pushed);
-        let missed = polled && before.is_some() && !pushed;
         let pushes = self.degradation.status().counts.pushes;
         if missed && pushes > 0 {
             tracing::warn!(source, "a poll found a change that no push had announced");
         }
-        self.degradation.count(|counts| {
-            counts.changes += 1;
-            counts.changes_without_push += u64::from(missed);
-        });
     }
 
     fn save(&self, set: FlagSet) {

@@ -171,8 +171,9 @@ impl Degradation {
         });
     }
 
-    /// A check succeeded, and these are the flags.
-    pub(super) fn succeeded(&self, snapshot: Arc<Snapshot>) {
+    /// A check succeeded, and these are the flags; what it found is counted
+    /// together with it.
+    pub(super) fn succeeded(&self, snapshot: Arc<Snapshot>, count: impl FnOnce(&mut Counts)) {
         self.put(|book| {
             book.held = Held::Source {
                 snapshot,
@@ -180,6 +181,7 @@ impl Degradation {
             };
             book.consecutive_failures = 0;
             book.last_error = None;
+            count(&mut book.counts);
         });
     }
 

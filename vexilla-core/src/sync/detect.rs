@@ -33,6 +33,9 @@ mod tests;
 const AGREEING: u32 = 3;
 /// How many of Flagr's cache intervals an export may take to catch up.
 const INTERVALS: u32 = 4;
+/// How many times as long older answers have to last to be believed where the
+/// number of the newest change did not go down: a replica may be stuck.
+const STUCK: u32 = 25;
 /// A set that is so many times smaller than the one before is suspicious.
 const SHRUNK: usize = 20;
 /// How soon flags are fetched again when they have not caught up.
@@ -130,6 +133,8 @@ pub(super) struct Detector {
     newest: u64,
     /// …since this moment.
     newest_at: Option<Instant>,
+    /// Other flags were held before that.
+    grew: bool,
     contradiction: Option<Contradiction>,
     held_back: Option<Contents>,
 }
@@ -144,6 +149,7 @@ impl Detector {
             held: None,
             newest: 0,
             newest_at: None,
+            grew: false,
             contradiction: None,
             held_back: None,
         }
@@ -219,6 +225,13 @@ impl Detector {
                 self.newest = 0;
                 self.take(contents, id, now);
             }
+            Verdict::Shrunk if self.announced.is_none() => {
+                // Nothing announced it; should it have been a lasting fault,
+                // what comes next is news.
+                self.confirmed = None;
+                self.newest = 0;
+                self.take(contents, id, now);
+            }
             Verdict::News | Verdict::Shrunk => self.take(contents, id, now),
             Verdict::Same => self.reach(contents, id),
         }
@@ -243,55 +256,72 @@ impl Detector {
         // An export that has reached a number beyond all that is known is
         // current, whatever else it says.
         let reached = !went_down && id.is_some_and(|id| contents.version() >= id);
-        let older = !same && self.is_older(held, contents, now);
+        let goes_back = self.goes_back(held, contents);
+        let lags = self.lags(held, contents, now);
+        let shrunk = contents.0.len().saturating_mul(SHRUNK) <= held.0.len();
+        // Only of a small set that grew can so much have been made a moment ago.
+        let lags_behind = lags && self.grew && held.0.len() < SHRUNK;
+        let shrunk = shrunk && !held.0.is_empty() && !lags_behind;
+        if shrunk && !goes_back && !went_down {
+            return self.confirm(contents);
+        }
+        let older = !same && (goes_back || lags);
         let unannounced =
             !same && id.is_some() && id == self.confirmed && self.announced.is_none() && !reached;
         if (older && !reached) || went_down || unannounced {
-            let contradiction = self.contradiction.get_or_insert(Contradiction {
-                answers: 0,
-                since: now,
-            });
-            contradiction.answers = contradiction.answers.saturating_add(1);
-            let lasted = now.saturating_duration_since(contradiction.since);
-            if contradiction.answers < AGREEING || lasted < self.settling {
+            let stuck = older && id.is_some() && !went_down;
+            if !self.contradicts(stuck, now) {
                 return if same { Verdict::Same } else { Verdict::Older };
             }
             return Verdict::PutBack;
         }
         self.contradiction = None;
-        if same {
-            return Verdict::Same;
-        }
-        if contents.0.len().saturating_mul(SHRUNK) <= held.0.len() && !held.0.is_empty() {
-            if self.held_back.as_ref() == Some(contents) {
-                return Verdict::Shrunk;
-            }
-            self.held_back = Some(contents.clone());
-            return Verdict::HeldBack;
-        }
-        if older {
-            Verdict::PutBack
-        } else {
-            Verdict::News
+        match (same, shrunk, older) {
+            (true, ..) => Verdict::Same,
+            (_, true, _) => self.confirm(contents),
+            (_, _, true) => Verdict::PutBack,
+            _ => Verdict::News,
         }
     }
 
+    /// A set that is suddenly small: the second like it is believed.
+    fn confirm(&mut self, contents: &Contents) -> Verdict {
+        if self.held_back.as_ref() == Some(contents) {
+            return Verdict::Shrunk;
+        }
+        self.held_back = Some(contents.clone());
+        Verdict::HeldBack
+    }
+
+    /// Whether an answer that contradicts what is held is one too many.
+    fn contradicts(&mut self, stuck: bool, now: Instant) -> bool {
+        let contradiction = self.contradiction.get_or_insert(Contradiction {
+            answers: 0,
+            since: now,
+        });
+        contradiction.answers = contradiction.answers.saturating_add(1);
+        let lasted = now.saturating_duration_since(contradiction.since);
+        let times = if stuck { STUCK } else { 1 };
+        contradiction.answers >= AGREEING && lasted >= self.settling.saturating_mul(times)
+    }
+
     /// Whether contents show an earlier state than the one held.
-    fn is_older(&self, held: &Contents, contents: &Contents, now: Instant) -> bool {
-        let goes_back = contents
-            .0
-            .iter()
-            .any(|(id, number)| match held.number(*id) {
-                Some(known) => *number < known,
-                None => *number != 0 && *number <= self.newest,
-            });
-        // The newest flag is missing: deleted, or not made yet where a replica
-        // lags behind.
+    fn goes_back(&self, held: &Contents, contents: &Contents) -> bool {
+        let mut flags = contents.0.iter();
+        flags.any(|(id, number)| match held.number(*id) {
+            Some(known) => *number < known,
+            None => *number != 0 && *number <= self.newest,
+        })
+    }
+
+    /// Whether the newest flag is missing that was new only a moment ago:
+    /// deleted, or not made yet where a replica lags behind.
+    fn lags(&self, held: &Contents, contents: &Contents, now: Instant) -> bool {
         let recent = self.newest_at.is_some_and(|since| {
             let held_for = now.saturating_duration_since(since);
             held_for < self.settling
         });
-        goes_back || (recent && contents.version() < held.version())
+        recent && contents.version() < held.version()
     }
 
     fn note_newest(&mut self, contents: &Contents, now: Instant) {
@@ -299,6 +329,7 @@ impl Detector {
         if version > self.newest {
             self.newest = version;
             self.newest_at = Some(now);
+            self.grew = self.held.is_some();
         }
     }
 

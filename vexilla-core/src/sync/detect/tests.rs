@@ -220,6 +220,22 @@ fn a_database_that_was_put_back_is_believed_after_three_answers_and_twelve_secon
 }
 
 #[test]
+fn a_replica_that_is_stuck_is_believed_only_after_five_minutes() {
+    let mut case = Case::new();
+    let new = [(1, 4), (2, 2), (3, 3)];
+    assert_eq!(case.poll(Some(4), &new), Some(Verdict::News));
+    let first = case.check(Some(4), &OLD, Occasion::Full);
+    assert_eq!(first, Some(Verdict::Older));
+    for _ in 1..300 {
+        assert_eq!(case.after(1_000).poll(Some(4), &OLD), Some(Verdict::Older));
+    }
+    assert_eq!(
+        case.after(1_000).poll(Some(4), &OLD),
+        Some(Verdict::PutBack)
+    );
+}
+
+#[test]
 fn a_number_that_goes_down_alone_takes_no_flags_away() {
     let mut case = Case::new();
     for _ in 0..14 {
@@ -255,6 +271,47 @@ fn an_empty_set_is_held_back_once_and_an_emptied_database_counts_anew() {
         Some(Verdict::News)
     );
     assert_eq!(case.poll(Some(1), &[]), None);
+}
+
+#[test]
+fn an_empty_set_that_nothing_announced_is_believed_the_second_time_and_its_end_at_once() {
+    let mut case = Case::new();
+    let empty = case.check(Some(3), &[], Occasion::Full);
+    assert_eq!(empty, Some(Verdict::HeldBack));
+    assert_eq!(
+        case.after(1_000).poll(Some(3), &[]),
+        Some(Verdict::Shrunk),
+        "it is asked again"
+    );
+    assert_eq!(case.after(1_000).poll(Some(3), &[]), Some(Verdict::Same));
+    assert_eq!(case.after(1_000).poll(Some(3), &OLD), Some(Verdict::News));
+    assert_eq!(case.poll(Some(3), &OLD), None);
+}
+
+#[test]
+fn an_empty_set_right_after_the_start_is_held_back_as_any_other() {
+    let mut case = Case {
+        detector: Detector::new(Duration::from_secs(3)),
+        now: Instant::now(),
+        flags: Contents::default(),
+    };
+    assert_eq!(case.poll(Some(3), &OLD), Some(Verdict::News));
+    assert_eq!(case.poll(Some(4), &[]), Some(Verdict::HeldBack));
+    assert_eq!(case.poll(Some(4), &[]), Some(Verdict::Shrunk));
+}
+
+#[test]
+fn a_replica_that_does_not_have_the_first_flags_yet_takes_them_from_nobody() {
+    let mut case = Case::new();
+    assert_eq!(case.poll(Some(6), &[]), Some(Verdict::HeldBack));
+    assert_eq!(case.poll(Some(6), &[]), Some(Verdict::Shrunk));
+    case.after(60_000);
+    let first = [(4, 7)];
+    assert_eq!(case.poll(Some(7), &first), Some(Verdict::News));
+    for _ in 0..5 {
+        let behind = case.check(Some(7), &[], Occasion::Full);
+        assert_eq!(behind, Some(Verdict::Older));
+    }
 }
 
 #[test]
