@@ -19,8 +19,11 @@
 //! is taken for what was announced.
 //!
 //! Older answers are left aside, until a few in a row agree: then the server's
-//! database was put back, and is believed. A set that is suddenly empty or
-//! tiny is believed at the second time.
+//! database was put back, and is believed. If the number that is announced did
+//! not go down with them, the answers are perhaps those of a replica that is
+//! stuck, and have to last much longer. A set that is suddenly empty or tiny is
+//! believed at the second time; if nothing had announced it, what comes after
+//! it is judged as at a start.
 //!
 //! Pure: the time comes in, nothing is asked or waited for.
 
@@ -219,19 +222,9 @@ impl Detector {
         let verdict = self.verdict(contents, same, id, now);
         match verdict {
             Verdict::Older | Verdict::HeldBack => {}
-            Verdict::PutBack => {
-                self.confirmed = None;
-                self.announced = None;
-                self.newest = 0;
-                self.take(contents, id, now);
-            }
-            Verdict::Shrunk if self.announced.is_none() => {
-                // Nothing announced it; should it have been a lasting fault,
-                // what comes next is news.
-                self.confirmed = None;
-                self.newest = 0;
-                self.take(contents, id, now);
-            }
+            Verdict::PutBack => self.take_anew(contents, id, now),
+            // Should it have been a lasting fault, what comes next is news.
+            Verdict::Shrunk if self.announced.is_none() => self.take_anew(contents, id, now),
             Verdict::News | Verdict::Shrunk => self.take(contents, id, now),
             Verdict::Same => self.reach(contents, id),
         }
@@ -331,6 +324,14 @@ impl Detector {
             self.newest_at = Some(now);
             self.grew = self.held.is_some();
         }
+    }
+
+    /// Takes contents that no number known so far says anything about.
+    fn take_anew(&mut self, contents: &Contents, id: Option<u64>, now: Instant) {
+        self.confirmed = None;
+        self.announced = None;
+        self.newest = 0;
+        self.take(contents, id, now);
     }
 
     fn take(&mut self, contents: &Contents, id: Option<u64>, now: Instant) {

@@ -158,14 +158,16 @@ impl Status {
 pub struct StatusWatch(pub(super) watch::Receiver<Status>);
 
 impl StatusWatch {
-    /// A status that never changes, of flags without a source.
+    /// The status of flags without a source, which never changes: there is no
+    /// next one.
     pub(crate) fn never(status: Status) -> Self {
         Self(watch::channel(status).1)
     }
 
     /// Waits for a status that says something else than the one before: not
     /// for times and [`Counts`], which change at each check. `None` when the
-    /// last handle was dropped.
+    /// last handle was dropped, and for flags without a source, whose status
+    /// never changes.
     ///
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Status> {
