@@ -13,7 +13,7 @@ mod value;
 
 pub use owned::Context;
 pub use text::Text;
-pub use value::{Map, Value, ValueRef};
+pub use value::{AttributeValue, Map, Value, ValueRef};
 
 use text::same;
 

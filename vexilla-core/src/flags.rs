@@ -34,11 +34,6 @@ use crate::store::{Pinned, Served};
 /// nothing to this context) every getter gives the default.
 #[derive(Debug, Clone)]
 pub struct Flags {
-    inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
     pinned: Pinned,
     context: Context,
 }
@@ -59,15 +54,13 @@ impl Flags {
         if random && context.entity_id().is_empty() {
             context.set_entity_id(&random_entity());
         }
-        Self {
-            inner: Arc::new(Inner { pinned, context }),
-        }
+        Self { pinned, context }
     }
 
     /// The same flags for another context.
     #[must_use]
     pub fn for_context(&self, context: Context) -> Self {
-        Self::pinned(self.inner.pinned.clone(), context)
+        Self::pinned(self.pinned.clone(), context)
     }
 
     /// The same flags for the same context, some of them set to other values.
@@ -80,7 +73,7 @@ impl Flags {
             Some(known) => known.merged(overrides).shared(),
             None => overrides.clone().shared(),
         };
-        Self::pinned(Pinned::of(served), self.inner.context.clone())
+        Self::pinned(Pinned::of(served), self.context.clone())
     }
 
     /// The boolean value, else `false`.
@@ -212,17 +205,17 @@ impl Flags {
     /// The context that the flags are read for.
     #[must_use]
     pub fn context(&self) -> &Context {
-        &self.inner.context
+        &self.context
     }
 
     /// The flags that are read.
     #[must_use]
     pub fn snapshot(&self) -> &Arc<Snapshot> {
-        self.inner.pinned.snapshot()
+        self.pinned.snapshot()
     }
 
     pub(crate) fn served(&self) -> &Served {
-        self.inner.pinned.served()
+        self.pinned.served()
     }
 
     #[inline]
@@ -297,7 +290,7 @@ impl Flags {
     fn uncounted(&self, position: Option<usize>) -> &Outcome {
         let served = self.served();
         match position.and_then(|position| served.snapshot.at(position)) {
-            Some(flag) => flag.evaluate(&self.inner.context, served.empty_entity, &mut ()),
+            Some(flag) => flag.evaluate(&self.context, served.empty_entity, &mut ()),
             None => &Outcome::NOT_FOUND,
         }
     }

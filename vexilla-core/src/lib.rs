@@ -28,7 +28,9 @@ mod vexilla;
 
 #[cfg(feature = "refresh")]
 pub use changes::{Change, Changes};
-pub use context::{Context, ContextRef, EvaluationContext, Map, Text, Value, ValueRef};
+pub use context::{
+    AttributeValue, Context, ContextRef, EvaluationContext, Map, Text, Value, ValueRef,
+};
 pub use evaluate::{EmptyEntity, Evaluation};
 pub use explain::{
     Explanation, Node, Outcome, RolloutExplanation, SegmentExplanation, ShareExplanation,

@@ -1,6 +1,7 @@
 //! The context that owns what it holds.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -8,15 +9,20 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use smallvec::SmallVec;
+// Without weak references: to see that nobody shares a context, and that it may
+// be changed, takes no locked instruction.
+use triomphe::Arc;
+
 use super::text::Head;
-use super::{EvaluationContext, Map, Text, Value, ValueRef};
+use super::value::Form;
+use super::{AttributeValue, EvaluationContext, Map, Text, Value, ValueRef};
 
 /// An entity and its attributes, owned.
 ///
-/// All strings stand in one buffer and all attributes in one list, so that a
-/// context without lists and maps costs two allocations, however many
-/// attributes it has. Attributes are found by walking the list: fast for the
-/// dozens that requests have, not meant for thousands.
+/// A context with up to eight attributes costs two allocations, lists and maps
+/// aside, and those of strings that do not fit into the room made at first.
+/// Clones share everything until one of them is changed.
 ///
 /// ```
 /// use vexilla_core::Context;
@@ -35,17 +41,37 @@ use super::{EvaluationContext, Map, Text, Value, ValueRef};
 /// ignored, and an `entityContext` that is no object is none, as for Flagr.
 #[derive(Clone, Default)]
 pub struct Context {
+    inner: Arc<Inner>,
+}
+
+#[derive(Clone, Default)]
+struct Inner {
     /// Every string of the context, one behind the other.
     text: String,
-    entity_id: Range<usize>,
-    entity_type: Range<usize>,
-    attributes: Vec<Attribute>,
+    entity_id: Span,
+    entity_type: Span,
+    attributes: SmallVec<[Attribute; FEW]>,
+    /// Where the attributes stand, by name, if there are [`MANY`].
+    #[expect(clippy::box_collection, reason = "one word, for what is rarely there")]
+    index: Option<Box<BTreeMap<Box<[u8]>, usize>>>,
+}
+
+/// So many attributes need no allocation.
+const FEW: usize = 8;
+/// From so many attributes on, a walk over them is no longer fast.
+const MANY: usize = 32;
+
+/// A part of the text, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Span {
+    start: u32,
+    length: u32,
 }
 
 #[derive(Clone)]
 struct Attribute {
-    name: Range<usize>,
     head: Head,
+    name: Span,
     value: Stored,
 }
 
@@ -54,7 +80,7 @@ enum Stored {
     Null,
     Bool(bool),
     Number(f64),
-    String(Range<usize>, Head),
+    String(Span, Head),
     List(Box<[Value]>),
     Map(Box<Map>),
 }
@@ -64,20 +90,16 @@ impl Context {
     /// the entity is not known, see [`EmptyEntity`](crate::EmptyEntity).
     #[must_use]
     pub fn new(entity_id: &str) -> Self {
-        let mut context = Self::with_capacity(entity_id.len() + 96, 8);
-        context.set_entity_id(entity_id);
-        context
+        let mut inner = Inner::with_capacity(entity_id.len() + 96, 0);
+        inner.entity_id = inner.push(entity_id);
+        inner.into()
     }
 
     /// A context of no known entity, with room for strings of this many bytes
     /// in all, names included, and for this many attributes.
     #[must_use]
     pub fn with_capacity(text: usize, attributes: usize) -> Self {
-        Self {
-            text: String::with_capacity(text),
-            attributes: Vec::with_capacity(attributes),
-            ..Self::default()
-        }
+        Inner::with_capacity(text, attributes).into()
     }
 
     /// Sets the kind of entity, such as `user`.
@@ -89,77 +111,150 @@ impl Context {
 
     /// Sets an attribute; of two with one name, the later counts.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+    pub fn with<'v>(mut self, name: &str, value: impl Into<AttributeValue<'v>>) -> Self {
         self.set(name, value);
         self
     }
 
     /// Sets the entity, as [`Context::new`] does.
     pub fn set_entity_id(&mut self, entity_id: &str) {
-        self.entity_id = self.push(entity_id);
+        let inner = Arc::make_mut(&mut self.inner);
+        inner.entity_id = inner.push(entity_id);
     }
 
     /// Sets the kind of entity, such as `user`.
     pub fn set_entity_type(&mut self, entity_type: &str) {
-        self.entity_type = self.push(entity_type);
+        let inner = Arc::make_mut(&mut self.inner);
+        inner.entity_type = inner.push(entity_type);
     }
 
     /// Sets an attribute; of two with one name, the later counts.
-    pub fn set(&mut self, name: &str, value: impl Into<Value>) {
-        let value = match value.into() {
+    #[inline]
+    pub fn set<'v>(&mut self, name: &str, value: impl Into<AttributeValue<'v>>) {
+        match value.into().0 {
+            Form::Text(text) => self.set_text(name, text),
+            Form::Value(value) => self.set_value(name, value),
+        }
+    }
+
+    fn set_text(&mut self, name: &str, text: &str) {
+        let inner = Arc::make_mut(&mut self.inner);
+        let value = Stored::String(inner.push(text), Head::of(text.as_bytes()));
+        inner.store(name, value);
+    }
+
+    fn set_value(&mut self, name: &str, value: Value) {
+        let value = match value {
             Value::Null => Stored::Null,
             Value::Bool(value) => Stored::Bool(value),
             Value::Number(value) => Stored::Number(value),
-            Value::String(value) => self.push_string(&value),
+            Value::String(text) => return self.set_text(name, &text),
             Value::List(items) => Stored::List(items.into()),
-            Value::Map(members) => Stored::Map(members.into()),
+            Value::Map(members) => Stored::Map(Box::new(members)),
         };
-        self.store(name, value);
+        Arc::make_mut(&mut self.inner).store(name, value);
     }
 
     /// Sets a string attribute without allocating a string for it.
     pub fn set_str(&mut self, name: &str, value: &str) {
-        let value = self.push_string(value);
-        self.store(name, value);
+        self.set(name, value);
+    }
+}
+
+impl Inner {
+    fn with_capacity(text: usize, attributes: usize) -> Self {
+        Self {
+            text: String::with_capacity(text),
+            entity_id: Span::default(),
+            entity_type: Span::default(),
+            attributes: SmallVec::with_capacity(attributes),
+            index: None,
+        }
     }
 
+    #[inline]
     fn store(&mut self, name: &str, value: Stored) {
         let head = Head::of(name.as_bytes());
-        let known = self.position(&Text::with_head(name.as_bytes(), head));
-        match known.and_then(|index| self.attributes.get_mut(index)) {
+        let known = Text::with_head(name.as_bytes(), head);
+        let known = match &self.index {
+            Some(index) => index.get(name.as_bytes()).copied(),
+            None => {
+                let mut attributes = self.attributes.iter();
+                attributes.position(|attribute| self.is_named(attribute, &known))
+            }
+        };
+        match known.and_then(|position| self.attributes.get_mut(position)) {
             Some(attribute) => attribute.value = value,
             None => {
                 let name = self.push(name);
-                self.attributes.push(Attribute { name, head, value });
+                self.attributes.push(Attribute { head, name, value });
+                if self.attributes.len() >= MANY {
+                    self.index_last();
+                }
+            }
+        }
+    }
+
+    /// Adds the last attribute to the index, which is made with the first of
+    /// the many.
+    #[cold]
+    fn index_last(&mut self) {
+        let named = |(position, attribute): (usize, &Attribute)| {
+            (Box::from(self.bytes(attribute.name)), position)
+        };
+        let mut attributes = self.attributes.iter().enumerate();
+        match &self.index {
+            None => self.index = Some(Box::new(attributes.map(named).collect())),
+            Some(_) => {
+                let last = attributes.next_back().map(named);
+                if let (Some(index), Some((name, position))) = (&mut self.index, last) {
+                    index.insert(name, position);
+                }
             }
         }
     }
 
     #[inline(always)]
-    fn position(&self, name: &Text<'_>) -> Option<usize> {
-        let is_named =
-            |attribute: &Attribute| name.is(attribute.head, || self.bytes(&attribute.name));
-        self.attributes.iter().position(is_named)
+    fn attribute(&self, name: &Text<'_>) -> Option<&Attribute> {
+        if self.index.is_some() {
+            return self.indexed(name);
+        }
+        let mut attributes = self.attributes.iter();
+        attributes.find(|attribute| self.is_named(attribute, name))
     }
 
-    fn push_string(&mut self, text: &str) -> Stored {
-        Stored::String(self.push(text), Head::of(text.as_bytes()))
+    #[cold]
+    fn indexed(&self, name: &Text<'_>) -> Option<&Attribute> {
+        let position = self.index.as_ref()?.get(name.as_bytes())?;
+        self.attributes.get(*position)
     }
 
-    fn push(&mut self, text: &str) -> Range<usize> {
-        let start = self.text.len();
+    #[inline(always)]
+    fn is_named(&self, attribute: &Attribute, name: &Text<'_>) -> bool {
+        name.is(attribute.head, || self.bytes(attribute.name))
+    }
+
+    /// Adds to the text. What does not fit into 4 GiB is left out.
+    fn push(&mut self, text: &str) -> Span {
+        let span = u32::try_from(self.text.len())
+            .ok()
+            .zip(u32::try_from(text.len()).ok())
+            .filter(|(start, length)| start.checked_add(*length).is_some());
+        let Some((start, length)) = span else {
+            return Span::default();
+        };
         self.text.push_str(text);
-        start..self.text.len()
+        Span { start, length }
     }
 
     #[inline]
-    fn str(&self, range: &Range<usize>) -> &str {
-        self.text.get(range.start..range.end).unwrap_or_default()
+    fn str(&self, span: Span) -> &str {
+        self.text.get(span.range()).unwrap_or_default()
     }
 
     #[inline]
-    fn bytes(&self, range: &Range<usize>) -> &[u8] {
-        let bytes = self.text.as_bytes().get(range.start..range.end);
+    fn bytes(&self, span: Span) -> &[u8] {
+        let bytes = self.text.as_bytes().get(span.range());
         bytes.unwrap_or_default()
     }
 
@@ -169,40 +264,58 @@ impl Context {
             Stored::Null => ValueRef::Null,
             Stored::Bool(value) => ValueRef::Bool(*value),
             Stored::Number(value) => ValueRef::Number(*value),
-            Stored::String(range, _) => ValueRef::String(self.str(range)),
+            Stored::String(span, _) => ValueRef::String(self.str(*span)),
             Stored::List(items) => ValueRef::List(items),
             Stored::Map(members) => ValueRef::Map(members),
         }
     }
 }
 
+impl From<Inner> for Context {
+    fn from(inner: Inner) -> Self {
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+}
+
+impl Span {
+    #[inline]
+    fn range(self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + self.length as usize
+    }
+}
+
 impl EvaluationContext for Context {
+    #[inline]
     fn entity_id(&self) -> &str {
-        self.str(&self.entity_id)
+        self.inner.str(self.inner.entity_id)
     }
 
     fn entity_type(&self) -> &str {
-        self.str(&self.entity_type)
+        self.inner.str(self.inner.entity_type)
     }
 
     #[inline(always)]
     fn find(&self, name: &Text<'_>) -> Option<ValueRef<'_>> {
-        let attribute = self.attributes.get(self.position(name)?)?;
-        Some(self.value(&attribute.value))
+        let inner = &*self.inner;
+        Some(inner.value(&inner.attribute(name)?.value))
     }
 
     #[inline(always)]
     fn is(&self, name: &Text<'_>, string: &Text<'_>) -> Option<bool> {
-        match &self.attributes.get(self.position(name)?)?.value {
-            Stored::String(range, head) => Some(string.is(*head, || self.bytes(range))),
+        let inner = &*self.inner;
+        match &inner.attribute(name)?.value {
+            Stored::String(span, head) => Some(string.is(*head, || inner.bytes(*span))),
             _ => None,
         }
     }
 
     fn attributes(&self) -> impl Iterator<Item = (&str, ValueRef<'_>)> {
-        self.attributes
-            .iter()
-            .map(|attribute| (self.str(&attribute.name), self.value(&attribute.value)))
+        let inner = &*self.inner;
+        let attributes = inner.attributes.iter();
+        attributes.map(|attribute| (inner.str(attribute.name), inner.value(&attribute.value)))
     }
 }
 
@@ -212,7 +325,7 @@ impl PartialEq for Context {
     fn eq(&self, other: &Self) -> bool {
         self.entity_id() == other.entity_id()
             && self.entity_type() == other.entity_type()
-            && self.attributes.len() == other.attributes.len()
+            && self.inner.attributes.len() == other.inner.attributes.len()
             && self
                 .attributes()
                 .all(|(name, value)| other.attribute(name) == Some(value))
@@ -234,7 +347,7 @@ impl fmt::Debug for Context {
     }
 }
 
-impl<N: AsRef<str>, V: Into<Value>> Extend<(N, V)> for Context {
+impl<'v, N: AsRef<str>, V: Into<AttributeValue<'v>>> Extend<(N, V)> for Context {
     fn extend<I: IntoIterator<Item = (N, V)>>(&mut self, attributes: I) {
         for (name, value) in attributes {
             self.set(name.as_ref(), value);
@@ -306,6 +419,37 @@ mod tests {
         let context = Context::new("a").with("plan", "free").with("plan", 7);
         assert_eq!(context.attribute("plan"), Some(ValueRef::Number(7.0)));
         assert_eq!(context.attributes().count(), 1);
+    }
+
+    #[test]
+    fn many_attributes_are_found_as_few_are() {
+        let mut context = Context::new("a");
+        for n in 0..2 * MANY {
+            context.set(&format!("attribute-{n}"), n as f64);
+            for known in 0..=n {
+                let name = format!("attribute-{known}");
+                let value = ValueRef::Number(known as f64);
+                assert_eq!(context.attribute(&name), Some(value), "{known} of {n}");
+            }
+            assert_eq!(context.attribute("attribute"), None);
+        }
+        for n in 0..2 * MANY {
+            context.set(&format!("attribute-{n}"), "later");
+        }
+        assert_eq!(context.attributes().count(), 2 * MANY);
+        assert_eq!(
+            context.attribute("attribute-40"),
+            Some(ValueRef::String("later"))
+        );
+    }
+
+    #[test]
+    fn a_clone_is_not_changed_with_its_original() {
+        let original = Context::new("a").with("plan", "free");
+        let changed = original.clone().with("plan", "pro").with("age", 7);
+        assert_eq!(original.attribute("plan"), Some(ValueRef::String("free")));
+        assert_eq!(original.attribute("age"), None);
+        assert_eq!(changed.attribute("plan"), Some(ValueRef::String("pro")));
     }
 
     #[test]

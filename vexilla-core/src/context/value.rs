@@ -78,6 +78,86 @@ impl ValueRef<'_> {
     }
 }
 
+/// A value on its way into a [`Context`](super::Context): what converts into a
+/// [`Value`], and borrowed text, which is copied only once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttributeValue<'a>(pub(super) Form<'a>);
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Form<'a> {
+    Text(&'a str),
+    Value(Value),
+}
+
+impl<'a> From<&'a str> for AttributeValue<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(Form::Text(text))
+    }
+}
+
+impl<'a> From<&'a String> for AttributeValue<'a> {
+    fn from(text: &'a String) -> Self {
+        Self(Form::Text(text))
+    }
+}
+
+impl<'a> From<ValueRef<'a>> for AttributeValue<'a> {
+    fn from(value: ValueRef<'a>) -> Self {
+        match value {
+            ValueRef::String(text) => text.into(),
+            other => other.to_owned().into(),
+        }
+    }
+}
+
+impl<'a, T: Into<Self>> From<Option<T>> for AttributeValue<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self(Form::Value(Value::Null)), Into::into)
+    }
+}
+
+impl<T: Into<Value>> From<Vec<T>> for AttributeValue<'_> {
+    fn from(items: Vec<T>) -> Self {
+        Self(Form::Value(items.into()))
+    }
+}
+
+impl<T: Into<Value>, const N: usize> From<[T; N]> for AttributeValue<'_> {
+    fn from(items: [T; N]) -> Self {
+        Self(Form::Value(items.into()))
+    }
+}
+
+macro_rules! attributes_from_values {
+    ($($type:ty),*) => {$(
+        impl From<$type> for AttributeValue<'_> {
+            fn from(value: $type) -> Self {
+                Self(Form::Value(value.into()))
+            }
+        }
+    )*};
+}
+
+attributes_from_values!(
+    Value,
+    bool,
+    String,
+    Map,
+    serde_json::Value,
+    i8,
+    i16,
+    i32,
+    i64,
+    isize,
+    u8,
+    u16,
+    u32,
+    u64,
+    usize,
+    f32,
+    f64
+);
+
 impl From<bool> for Value {
     fn from(value: bool) -> Self {
         Self::Bool(value)

@@ -111,7 +111,7 @@ impl Field {
     pub(super) fn set(&self, name: &str, request: &RequestView<'_>, context: &mut Context) {
         if let Some(value) = self.value(request) {
             match value {
-                Value::String(text) => context.set_str(name, &text),
+                Value::String(text) => context.set(name, &text),
                 value => context.set(name, value),
             }
         }

@@ -121,10 +121,10 @@ impl ContextRules {
         context.set_entity_type(&self.entity_type);
         if self.request_attributes {
             header("user-agent").set("user_agent", request, &mut context);
-            context.set_str("path", request.path());
-            context.set_str("method", request.method());
+            context.set("path", request.path());
+            context.set("method", request.method());
             if let Some(peer) = request.peer_addr() {
-                context.set_str("remote_addr", &peer.ip().to_string());
+                context.set("remote_addr", &peer.ip().to_string());
             }
         }
         for (name, field) in &self.attributes {

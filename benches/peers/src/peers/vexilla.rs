@@ -47,10 +47,10 @@ fn flag(flag: &scenario::Flag) -> Flag {
 #[inline]
 fn context(user: &User) -> Context {
     let mut context = Context::new(&user.key);
-    context.set_str("tier", &user.tier);
+    context.set("tier", &user.tier);
     context.set("age", user.age);
-    context.set_str("country", &user.country);
-    context.set_str("version", &user.version);
+    context.set("country", &user.country);
+    context.set("version", &user.version);
     context
 }
 
