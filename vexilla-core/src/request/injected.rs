@@ -100,7 +100,7 @@ impl InjectedContext {
         for (name, values) in found {
             if values.iter().any(|value| !value.is_empty()) || values.len() > 1 {
                 let name = format!("@http_{}", name.replace('-', "_"));
-                context.set(&name, &values.join(", "));
+                context.set(&name, values.join(", "));
             }
         }
     }

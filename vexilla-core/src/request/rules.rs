@@ -124,7 +124,7 @@ impl ContextRules {
             context.set("path", request.path());
             context.set("method", request.method());
             if let Some(peer) = request.peer_addr() {
-                context.set("remote_addr", &peer.ip().to_string());
+                context.set("remote_addr", peer.ip().to_string());
             }
         }
         for (name, field) in &self.attributes {
