@@ -8,7 +8,6 @@
 //!
 //! `cargo bench -p vexilla-core --bench compile`
 
-#![expect(missing_docs, reason = "a bench, not an API")]
 #![expect(
     clippy::expect_used,
     reason = "a bench without its flags may fail by panicking"

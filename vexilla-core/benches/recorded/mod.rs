@@ -12,10 +12,10 @@ use flate2::read::GzDecoder;
 use vexilla_core::FlagSet;
 
 /// How many flags were recorded.
-pub const RECORDED: usize = 200;
+pub(crate) const RECORDED: usize = 200;
 
 /// The export as Flagr printed it.
-pub fn export() -> Vec<u8> {
+pub(crate) fn export() -> Vec<u8> {
     let mut export = Vec::new();
     GzDecoder::new(&include_bytes!("../export-200.json.gz")[..])
         .read_to_end(&mut export)
@@ -25,7 +25,7 @@ pub fn export() -> Vec<u8> {
 
 /// The recorded flags over and over, each time with other ids and keys, printed
 /// as Flagr prints them.
-pub fn export_of(count: usize) -> Vec<u8> {
+pub(crate) fn export_of(count: usize) -> Vec<u8> {
     let recorded = FlagSet::from_export(&export()).expect("the recording is an export");
     let mut set = FlagSet::from_export(b"{\"Flags\":[]}").expect("an export");
     for nth in 0.. {
@@ -39,7 +39,7 @@ pub fn export_of(count: usize) -> Vec<u8> {
 }
 
 /// A set as Flagr prints it.
-pub fn printed(set: &FlagSet) -> Vec<u8> {
+pub(crate) fn printed(set: &FlagSet) -> Vec<u8> {
     let mut export = serde_json::to_vec(set).expect("a set can be printed");
     export.push(b'\n');
     export
