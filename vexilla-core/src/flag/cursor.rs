@@ -9,6 +9,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
+
 /// How deep lists and objects may nest; Go's limit.
 const MAX_DEPTH: usize = 10_000;
 
@@ -94,33 +96,54 @@ impl<'a> Cursor<'a> {
         if !self.next_element() {
             return None;
         }
+        Some(self.name())
+    }
+
+    /// Moves from the name of a member, where [`next_element`](Self::next_element) has moved to, to its value.
+    pub(super) fn name(&mut self) -> Cow<'a, str> {
         let name = self.string();
+        self.pass_colon();
+        name
+    }
+
+    /// The same, if the name is spelt like this and without escapes; else the cursor stays.
+    pub(super) fn is_name(&mut self, name: &str) -> bool {
+        let found = self
+            .rest()
+            .strip_prefix(b"\"")
+            .and_then(|rest| rest.strip_prefix(name.as_bytes()))
+            .is_some_and(|rest| rest.first() == Some(&b'"'));
+        if found {
+            self.at += name.len() + 2;
+            self.pass_colon();
+        }
+        found
+    }
+
+    fn pass_colon(&mut self) {
         if self.next_byte() == Some(b':') {
             self.at += 1;
         }
-        Some(name)
     }
 
     /// Passes the next value, which is a string.
     pub(super) fn string(&mut self) -> Cow<'a, str> {
-        let source = self.string_source();
-        if source.contains('\\') {
-            Cow::Owned(unescape(source))
-        } else {
-            Cow::Borrowed(source)
+        match self.string_source() {
+            (source, false) => Cow::Borrowed(source),
+            (source, true) => Cow::Owned(unescape(source)),
         }
     }
 
-    /// Passes the next value, which is a string, and gives what stands between its quotes.
-    pub(super) fn string_source(&mut self) -> &'a str {
+    /// Passes the next value, which is a string, and gives what stands between its quotes, and whether there are
+    /// escapes in it.
+    pub(super) fn string_source(&mut self) -> (&'a str, bool) {
         self.peek();
         self.at += 1;
         let from = self.at;
-        self.pass_string();
+        let escaped = self.pass_string();
         // The closing quote is the one byte before the cursor.
-        self.text
-            .get(from..self.at.saturating_sub(1))
-            .unwrap_or_default()
+        let source = self.text.get(from..self.at.saturating_sub(1));
+        (source.unwrap_or_default(), escaped)
     }
 
     /// Passes the next value and gives its text.
@@ -135,25 +158,31 @@ impl<'a> Cursor<'a> {
             }
             Kind::Null | Kind::True | Kind::False | Kind::Number => {
                 self.at += 1;
-                self.pass_until(|byte| {
-                    matches!(byte, b',' | b']' | b'}' | b' ' | b'\n' | b'\r' | b'\t')
-                });
+                let rest = self.rest();
+                let ends =
+                    |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\n' | b'\r' | b'\t');
+                self.at += rest.iter().position(ends).unwrap_or(rest.len());
             }
         }
         self.text.get(from..self.at).unwrap_or_default()
     }
 
-    /// Passes the rest of a string and its closing quote.
-    fn pass_string(&mut self) {
+    /// Passes the rest of a string and its closing quote; tells whether there are escapes in it.
+    fn pass_string(&mut self) -> bool {
+        let mut escaped = false;
         loop {
-            self.pass_until(|byte| matches!(byte, b'"' | b'\\'));
+            let rest = self.rest();
+            self.at += memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
             match self.byte() {
-                Some(b'\\') => self.at += 2,
+                Some(b'\\') => {
+                    self.at += 2;
+                    escaped = true;
+                }
                 Some(_) => {
                     self.at += 1;
-                    return;
+                    return escaped;
                 }
-                None => return,
+                None => return escaped,
             }
         }
     }
@@ -191,10 +220,8 @@ impl<'a> Cursor<'a> {
         self.at += 1;
     }
 
-    fn pass_until(&mut self, stop: impl Fn(u8) -> bool) {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let length = rest.iter().position(|byte| stop(*byte));
-        self.at += length.unwrap_or(rest.len());
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
 
     fn byte(&self) -> Option<u8> {
