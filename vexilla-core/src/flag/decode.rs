@@ -1,4 +1,4 @@
-//! Decoding flags out of well-formed JSON in the way of Go's `encoding/json`.
+//! Decoding flags out of JSON in the way of Go's `encoding/json`.
 //!
 //! - Member names match in any case (as Unicode folds it), unknown members are passed over.
 //! - A repeated member decodes into what its first occurrence left: the last scalar wins, lists are
@@ -124,7 +124,7 @@ const TAG: &[Member<Tag>] = &[
 ];
 
 impl<'a> Decoder<'a> {
-    /// A decoder of a text that is well-formed JSON.
+    /// A decoder of a text. What it decodes means something only if its cursor finds the text well-formed.
     pub(super) fn new(text: &'a str) -> Self {
         Self {
             cursor: Cursor::new(text),
@@ -202,7 +202,7 @@ impl<'a> Decoder<'a> {
             Kind::Object => {
                 self.cursor.enter();
                 let mut expected = 0;
-                while self.cursor.next_element() {
+                while self.cursor.next_name() {
                     let Some(index) = self.member(members, expected) else {
                         self.cursor.skip();
                         continue;
