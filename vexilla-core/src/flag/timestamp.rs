@@ -106,18 +106,19 @@ fn two(tens: u8, ones: u8) -> Option<u8> {
 
 /// The nanoseconds of a fraction, if there is one, and what follows.
 fn fraction(text: &[u8]) -> (u32, &[u8]) {
-    let [b'.' | b',', rest @ ..] = text else {
+    let [b'.' | b',', first, ..] = text else {
         return (0, text);
     };
-    let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let Some((digits, rest)) = rest.split_at_checked(count).filter(|_| count > 0) else {
+    if !first.is_ascii_digit() {
         return (0, text);
-    };
+    }
+    let mut rest = text.get(1..).unwrap_or_default();
     let mut nanosecond = 0;
-    let mut place = 100_000_000;
-    for digit in digits.iter().take(9) {
+    let mut place = 100_000_000; // 0 behind the ninth digit
+    while let [digit @ b'0'..=b'9', behind @ ..] = rest {
         nanosecond += u32::from(digit - b'0') * place;
         place /= 10;
+        rest = behind;
     }
     (nanosecond, rest)
 }
