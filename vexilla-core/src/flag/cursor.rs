@@ -10,7 +10,6 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr2;
 use serde::de::IgnoredAny;
 
 /// How deep lists and objects may nest; Go's limit.
@@ -208,20 +207,21 @@ impl<'a> Cursor<'a> {
         let mut escaped = false;
         loop {
             let rest = self.rest();
-            let length = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-            let plain = rest.get(..length).unwrap_or_default();
-            // Looks at all of it: that is faster than to stop early, as there is seldom any.
-            self.broken |= plain.iter().fold(false, |any, byte| any | (*byte < b' '));
+            let length = plain_length(rest);
             self.at += length;
             match rest.get(length..).unwrap_or_default() {
+                [b'"', ..] => {
+                    self.at += 1;
+                    return escaped;
+                }
                 [b'\\', escape @ ..] => {
                     self.broken |= !is_escape(escape);
                     self.at += 2;
                     escaped = true;
                 }
                 [_, ..] => {
+                    self.broken = true;
                     self.at += 1;
-                    return escaped;
                 }
                 [] => {
                     self.broken = true;
@@ -292,6 +292,28 @@ fn is_json(text: &str) -> bool {
         [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => true,
         _ => serde_json::from_str::<IgnoredAny>(text).is_ok(),
     }
+}
+
+/// How many bytes stand before the first quote, backslash or control character.
+fn plain_length(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 0xff;
+    // Eight bytes at a time: where a byte is less than `n`, up to 0x80, and the first that is, its highest bit
+    // is set; behind it bits may be set for nothing.
+    let less = |word: u64, n: u8| word.wrapping_sub(ONES * u64::from(n)) & !word & (ONES << 7);
+    let (words, _) = bytes.as_chunks();
+    let mut length = 0;
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        let is = |byte: u8| less(word ^ (ONES * u64::from(byte)), 1);
+        let found = less(word, b' ') | is(b'"') | is(b'\\');
+        if found != 0 {
+            return length + found.trailing_zeros() as usize / 8;
+        }
+        length += size_of_val(&word);
+    }
+    let rest = bytes.get(length..).unwrap_or_default();
+    let ends = |byte: &u8| *byte < b' ' || matches!(byte, b'"' | b'\\');
+    length + rest.iter().position(ends).unwrap_or(rest.len())
 }
 
 /// Whether an escape begins with this, given what follows the backslash.
