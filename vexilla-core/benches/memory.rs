@@ -6,8 +6,9 @@
 //! the allocator rounds up is not in it. *Text* is what of the export a flag must
 //! keep, as Flagr's own words for it: keys, descriptions, notes, entity types,
 //! tags, properties, operators, values, and attachments as written, byte by
-//! byte. *Beyond* is the difference: ids, times, lists, the compiled form, the
-//! indices. *Export* is what the flag took in Flagr's export, for comparison.
+//! byte. Beyond it are ids, times, lists, the compiled form and the indices, most
+//! of which Flagr's *export* spells out too: what the flag took there is the other
+//! measure of what it says.
 //!
 //! Compiled regular expressions are the `regex` crate's and are left aside: for
 //! `recorded` their constraints compare with `NEQ` instead; `as recorded` is with
@@ -98,12 +99,14 @@ fn report(name: &str, export: &[u8]) {
     let flags = snapshot.len();
     let held = usize::try_from(measured.bytes_current).expect("more is held than was") / flags;
     let text = snapshot.flags().map(text).sum::<usize>() / flags;
-    let (beyond, export) = (held - text, export.len() / flags);
-    println!("{name:<14}{flags:>8}{held:>8}{text:>8}{beyond:>8}{export:>8}");
+    let export = export.len() / flags;
+    let beyond = |known: usize| held.saturating_sub(known);
+    let (beyond_text, beyond_export) = (beyond(text), beyond(export));
+    println!("{name:<12}{flags:>8}{held:>8}{text:>8}{beyond_text:>8}{export:>8}{beyond_export:>8}");
 }
 
 fn main() {
-    println!("                 flags    held    text  beyond  export   (bytes a flag)");
+    println!("bytes a flag   flags    held    text  beyond  export  beyond");
     for count in [recorded::RECORDED, 10_000] {
         let export = recorded::export_of(count);
         report("as recorded", &export);

@@ -7,6 +7,7 @@
 //! again. Nothing in evaluation depends on them.
 
 use std::fmt;
+use std::num::NonZeroU8;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
@@ -18,7 +19,8 @@ pub struct Timestamp {
     year: u16,
     /// Minutes east of UTC.
     offset: i16,
-    month: u8,
+    /// Never 0, so that a missing time takes no more room than a time.
+    month: NonZeroU8,
     day: u8,
     hour: u8,
     minute: u8,
@@ -43,7 +45,7 @@ impl Timestamp {
         nanosecond: 0,
         year: 1,
         offset: 0,
-        month: 1,
+        month: NonZeroU8::MIN,
         day: 1,
         hour: 0,
         minute: 0,
@@ -82,7 +84,7 @@ fn parse(text: &[u8]) -> Option<Timestamp> {
     let (minute, second) = (two(m1, m2)?, two(s1, s2)?);
     let (nanosecond, text) = fraction(text);
     let offset = offset(text)?;
-    let in_range = (1..=12).contains(&month)
+    let in_range = month <= 12
         && (1..=days_in(month, year)).contains(&day)
         && hour < 24
         && minute < 60
@@ -91,7 +93,7 @@ fn parse(text: &[u8]) -> Option<Timestamp> {
         nanosecond,
         year,
         offset,
-        month,
+        month: NonZeroU8::new(month)?,
         day,
         hour,
         minute,
@@ -193,6 +195,11 @@ impl Serialize for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_time_takes_no_more_room_than_a_time() {
+        assert_eq!(size_of::<Option<Timestamp>>(), size_of::<Timestamp>());
+    }
 
     #[test]
     fn reads_what_go_reads_and_prints_what_go_prints() {
