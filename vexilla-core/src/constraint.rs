@@ -30,6 +30,7 @@ pub(crate) use operator::Operator;
 use crate::flag;
 use expression::Test;
 use pattern::Pattern;
+pub(crate) use pattern::Patterns;
 
 /// The operator of a regular expression whose pattern is taken literally.
 const MATCHES: &str = "MATCHES";
@@ -58,7 +59,8 @@ pub(crate) enum Strictness {
 }
 
 impl Condition {
-    /// Compiles the constraints of a segment; `None` if there are none.
+    /// Compiles the constraints of a segment; `None` if there are none. Patterns
+    /// that are known already are not compiled again.
     ///
     /// # Errors
     ///
@@ -66,6 +68,7 @@ impl Condition {
     pub(crate) fn compile(
         constraints: &[flag::Constraint],
         strictness: Strictness,
+        patterns: &mut Patterns,
     ) -> Result<Option<Self>, String> {
         let mut joined = String::new();
         let mut beyond = Vec::new();
@@ -108,7 +111,7 @@ impl Condition {
                     .filter_map(|range| joined.get(range))
                     .map(Box::from),
             );
-            Some(parsed.expression.optimized()?)
+            Some(parsed.expression.optimized(patterns)?)
         };
         Ok(expression::joined(ordinary, beyond).map(|expression| Self {
             expression,

@@ -16,6 +16,7 @@ use rustc_hash::FxHashMap;
 pub(crate) use compiled::{CompiledFlag, CompiledSegment, EntityId, SegmentObserver};
 pub(crate) use value::VariantValue;
 
+use crate::constraint::Patterns;
 use crate::filter::{Filter, FilterReport};
 use crate::flag::{Flag, FlagSet};
 
@@ -69,6 +70,7 @@ impl Snapshot {
         set.assign_missing_ids();
         let faults = crate::flag::faults(&set);
         let origin = set.origin;
+        let mut patterns = Patterns::default();
         let version = set.flags.iter().map(|flag| flag.snapshot_id).max();
         let mut snapshot = Self {
             flags: Vec::with_capacity(set.flags.len()),
@@ -83,8 +85,9 @@ impl Snapshot {
             let unchanged = previous
                 .filter(|_| faults.is_empty())
                 .and_then(|previous| previous.unchanged(&flag, origin));
-            let compiled =
-                unchanged.unwrap_or_else(|| Arc::new(CompiledFlag::new(flag, origin, &faults)));
+            let compiled = unchanged.unwrap_or_else(|| {
+                Arc::new(CompiledFlag::new(flag, origin, &faults, &mut patterns))
+            });
             snapshot.insert(compiled);
         }
         snapshot
