@@ -101,16 +101,16 @@ fn try_getters_name_the_error() {
 
 #[test]
 fn typed_definitions_bring_their_default() {
-    const LIMIT: IntFlag = IntFlag::new("limit", 20);
-    const SHARE: FloatFlag = FloatFlag::new("share", 0.5);
-    const COLOUR: StringFlag = StringFlag::new("colour", "grey");
-    const NEW: BoolFlag = BoolFlag::new("new", true);
+    static LIMIT: IntFlag = IntFlag::new("limit", 20);
+    static SHARE: FloatFlag = FloatFlag::new("share", 0.5);
+    static COLOUR: StringFlag = StringFlag::new("colour", "grey");
+    static NEW: BoolFlag = BoolFlag::new("new", true);
     let vexilla = Vexilla::fixed([everybody("limit", Variant::new("200"))]);
     let flags = vexilla.flags(Context::new("u"));
-    assert_eq!(flags.get(LIMIT), 200);
-    assert_eq!(flags.get(SHARE), 0.5);
-    assert_eq!(flags.get(COLOUR), "grey");
-    assert!(flags.get(NEW));
+    assert_eq!(flags.get(&LIMIT), 200);
+    assert_eq!(flags.get(&SHARE), 0.5);
+    assert_eq!(flags.get(&COLOUR), "grey");
+    assert!(flags.get(&NEW));
 }
 
 #[test]

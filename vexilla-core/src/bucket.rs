@@ -8,11 +8,14 @@
 //! [`stable`] and [`cpf`] are for rollouts by constraint: they turn an id into
 //! a small number that a constraint can compare, such as `bucket LT 10`.
 
+use std::hint::select_unpredictable;
 use std::ops::Range;
 
 use crc32fast::Hasher;
 
-use crate::flag;
+use crate::flag::{Flag, Variant};
+use crate::reason::Reason;
+use crate::snapshot::{Outcome, VariantValue};
 
 /// How many buckets Flagr divides entities into.
 pub(crate) const BUCKETS: u64 = 1000;
@@ -62,25 +65,25 @@ pub fn cpf(cpf: &str) -> Option<u8> {
 /// How a segment shares its entities among variants.
 #[derive(Debug, Clone)]
 pub(crate) struct Rollout {
-    /// CRC-32 of the flag's id; every entity's hash goes on from it.
-    salt: u32,
+    /// Has read the flag's id; every entity's hash goes on from there.
+    salt: Hasher,
     percent: u64,
     shares: Box<[Share]>,
-    outcome: Outcome,
+    reach: Reach,
 }
 
 /// The buckets of one distribution: from the end of the one before to its own.
 #[derive(Debug, Clone)]
 pub(crate) struct Share {
     end: u64,
-    pub(crate) variant_id: u64,
-    /// Where the variant stands in the flag's list; `None` if it does not.
-    pub(crate) variant: Option<usize>,
+    /// Where the buckets end that the rollout includes: a share's first ones.
+    included_end: u64,
+    pub(crate) outcome: Outcome,
 }
 
 /// What is known without looking at the entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+enum Reach {
     Nobody,
     /// Everybody gets the share of this index.
     Everybody(usize),
@@ -99,88 +102,117 @@ pub(crate) struct Landing {
 }
 
 impl Rollout {
-    pub(crate) fn new(flag: &flag::Flag, segment: &flag::Segment) -> Self {
+    /// The rollout of the segment of this index; `values` are those of the
+    /// flag's variants. Whether its variants, or those
+    /// of a segment before it, are for some contexts only says `targeted`.
+    pub(crate) fn new(
+        flag: &Flag,
+        values: &[VariantValue],
+        segment: usize,
+        targeted: bool,
+    ) -> Self {
+        let definition = flag.segments.get(segment);
+        let distributions = definition.map_or(&[][..], |segment| &segment.distributions);
+        let percent = definition.map_or(0, |segment| segment.rollout_percent);
         let mut end = 0_u64;
-        let shares: Box<[_]> = segment
-            .distributions
+        let mut shares: Box<[_]> = distributions
             .iter()
             .map(|distribution| {
+                let start = end;
                 end = end.saturating_add(distribution.percent.saturating_mul(BUCKETS_PER_PERCENT));
+                // Of two variants with one id, the later counts.
+                let has_id = |variant: &Variant| variant.id == distribution.variant_id;
+                let variant = flag.variants.iter().rposition(has_id);
                 Share {
                     end,
-                    variant_id: distribution.variant_id,
-                    // Of two variants with one id, the later counts.
-                    variant: flag
-                        .variants
-                        .iter()
-                        .rposition(|variant| variant.id == distribution.variant_id),
+                    included_end: included_end(&(start..end), percent),
+                    outcome: Outcome {
+                        segment: u32::try_from(segment).ok(),
+                        variant: variant.and_then(|index| u32::try_from(index).ok()),
+                        variant_id: Some(distribution.variant_id),
+                        bool: variant
+                            .and_then(|index| values.get(index))
+                            .and_then(|value| value.bool),
+                        reason: Reason::Split,
+                        error: None,
+                    },
                 }
             })
             .collect();
-        let percent = segment.rollout_percent;
         let first = shares.iter().position(|share| share.end > 0);
-        let outcome = match first {
-            _ if percent == 0 => Outcome::Nobody,
-            None => Outcome::Nobody,
+        let reach = match first {
+            _ if percent == 0 => Reach::Nobody,
+            None => Reach::Nobody,
             Some(first)
                 if percent == 100 && shares.get(first).is_some_and(|s| s.end >= BUCKETS) =>
             {
-                Outcome::Everybody(first)
+                Reach::Everybody(first)
             }
-            Some(_) => Outcome::ByEntity,
+            Some(_) => Reach::ByEntity,
         };
+        if reach != Reach::ByEntity {
+            for share in &mut shares {
+                share.outcome.reason = match targeted {
+                    true => Reason::TargetingMatch,
+                    false => Reason::Static,
+                };
+            }
+        }
+        let mut salt = Hasher::new();
+        salt.update(flag.id.to_string().as_bytes());
         Self {
-            salt: crc32fast::hash(flag.id.to_string().as_bytes()),
+            salt,
             percent,
             shares,
-            outcome,
+            reach,
         }
     }
 
     /// Whether two entities can fare differently.
+    #[inline]
     pub(crate) fn depends_on_entity(&self) -> bool {
-        self.outcome == Outcome::ByEntity
+        self.reach == Reach::ByEntity
     }
 
-    /// The share that the entity gets, if any. The id is not looked at unless
-    /// the outcome [depends](Self::depends_on_entity) on it.
-    #[inline]
-    pub(crate) fn share(&self, entity_id: &str) -> Option<&Share> {
-        match self.outcome {
-            Outcome::Nobody => None,
-            Outcome::Everybody(index) => self.shares.get(index),
-            Outcome::ByEntity => {
-                let landing = self.land(entity_id)?;
-                self.shares.get(landing.share).filter(|_| landing.included)
-            }
+    /// The outcome for an entity. The id is not looked at unless the outcome
+    /// [depends](Self::depends_on_entity) on it.
+    #[inline(always)]
+    pub(crate) fn outcome(&self, entity_id: &str) -> &Outcome {
+        match self.reach {
+            Reach::Nobody => &Outcome::NOTHING,
+            Reach::Everybody(index) => self.share_or_nothing(index),
+            Reach::ByEntity => match self.land(entity_id) {
+                // Half of the entities may be in: nothing to be foreseen.
+                Some(landing) => select_unpredictable(
+                    landing.included,
+                    self.share_or_nothing(landing.share),
+                    &Outcome::NOTHING,
+                ),
+                None => &Outcome::NOTHING,
+            },
         }
+    }
+
+    #[inline]
+    fn share_or_nothing(&self, index: usize) -> &Outcome {
+        let share = self.shares.get(index);
+        share.map_or(&Outcome::NOTHING, |share| &share.outcome)
     }
 
     /// Where the entity falls; `None` if there are no shares, or if they end
     /// before its bucket.
+    #[inline(always)]
     pub(crate) fn land(&self, entity_id: &str) -> Option<Landing> {
-        let mut hasher = Hasher::new_with_initial(self.salt);
+        let mut hasher = self.salt.clone();
         hasher.update(entity_id.as_bytes());
         let bucket = u64::from(hasher.finalize()) % BUCKETS;
-        let share = self.shares.partition_point(|share| share.end <= bucket);
-        let range = self.range(share)?;
+        let index = self.shares.partition_point(|share| share.end <= bucket);
+        let share = self.shares.get(index)?;
         Some(Landing {
             bucket,
-            share,
-            included: self.includes(bucket, &range),
+            share: index,
+            included: bucket < share.included_end,
         })
-    }
-
-    /// Whether the rollout includes a bucket of a share with these buckets.
-    fn includes(&self, bucket: u64, range: &Range<u64>) -> bool {
-        match self.percent {
-            0 => false,
-            100 => true,
-            percent => {
-                let last = (range.end - range.start).saturating_sub(1);
-                100 * (bucket - range.start) <= last.saturating_mul(percent)
-            }
-        }
     }
 
     /// The buckets of a share.
@@ -204,10 +236,25 @@ impl Rollout {
     }
 }
 
+/// Where the buckets end that a rollout of so many percent includes of a
+/// share's: it takes each bucket with
+/// `100 × (bucket − start) ≤ (length − 1) × percent`.
+fn included_end(share: &Range<u64>, percent: u64) -> u64 {
+    match percent {
+        0 => share.start,
+        100 => share.end,
+        percent => {
+            let last = (share.end - share.start).saturating_sub(1);
+            let taken = last.saturating_mul(percent) / 100 + 1;
+            share.start.saturating_add(taken)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flag::{Flag, Segment, Variant};
+    use crate::flag::Segment;
 
     fn rollout(percent: u64, shares: &[(&str, u64)]) -> Rollout {
         let mut flag = Flag::new("f");
@@ -218,7 +265,7 @@ mod tests {
         }
         let mut set = crate::FlagSet::from(vec![flag.segment(segment)]);
         set.assign_missing_ids();
-        Rollout::new(&set.flags[0], &set.flags[0].segments[0])
+        Rollout::new(&set.flags[0], &[], 0, false)
     }
 
     #[test]
@@ -233,32 +280,22 @@ mod tests {
     #[test]
     fn a_rollout_takes_its_part_of_each_share() {
         let rollout = rollout(10, &[("a", 50), ("b", 50)]);
-        let included = |share: usize| {
-            let range = rollout.range(share).unwrap();
-            range
-                .clone()
-                .filter(|bucket| rollout.includes(*bucket, &range))
-                .collect::<Vec<_>>()
-        };
         // 100 × (bucket − start) ≤ 499 × 10
-        assert_eq!(included(0), (0..50).collect::<Vec<_>>());
-        assert_eq!(included(1), (500..550).collect::<Vec<_>>());
+        let ends = rollout.shares().iter().map(|share| share.included_end);
+        assert_eq!(ends.collect::<Vec<_>>(), [50, 550]);
     }
 
     #[test]
     fn what_no_entity_changes_is_known_beforehand() {
-        assert_eq!(rollout(0, &[("a", 100)]).outcome, Outcome::Nobody);
-        assert_eq!(rollout(100, &[]).outcome, Outcome::Nobody);
-        assert_eq!(rollout(100, &[("a", 100)]).outcome, Outcome::Everybody(0));
+        assert_eq!(rollout(0, &[("a", 100)]).reach, Reach::Nobody);
+        assert_eq!(rollout(100, &[]).reach, Reach::Nobody);
+        assert_eq!(rollout(100, &[("a", 100)]).reach, Reach::Everybody(0));
         assert_eq!(
-            rollout(100, &[("a", 0), ("b", 100), ("c", 0)]).outcome,
-            Outcome::Everybody(1)
+            rollout(100, &[("a", 0), ("b", 100), ("c", 0)]).reach,
+            Reach::Everybody(1)
         );
-        assert_eq!(
-            rollout(100, &[("a", 1), ("b", 99)]).outcome,
-            Outcome::ByEntity
-        );
-        assert_eq!(rollout(99, &[("a", 100)]).outcome, Outcome::ByEntity);
+        assert_eq!(rollout(100, &[("a", 1), ("b", 99)]).reach, Reach::ByEntity);
+        assert_eq!(rollout(99, &[("a", 100)]).reach, Reach::ByEntity);
     }
 
     #[test]

@@ -155,14 +155,12 @@ fn push_text(constraint: &flag::Constraint, text: &mut String) -> Result<(), Str
 fn matches(constraint: &flag::Constraint) -> Result<Expression, String> {
     let attribute = attribute(&constraint.property)?;
     let regex = go_regex::compile(&constraint.value).map_err(|error| error.to_string())?;
-    Ok(Expression::Test(Box::new(Test {
-        attribute,
-        operator: Operator::Matches,
-        operand: Expression::Pattern(Pattern {
-            text: constraint.value.as_bytes().into(),
-            regex: Some(regex),
-        }),
-    })))
+    let pattern = Expression::Pattern(Pattern {
+        text: constraint.value.as_bytes().into(),
+        regex: Some(regex),
+    });
+    let test = Test::new(attribute, Operator::Matches, pattern);
+    Ok(Expression::Test(Box::new(test)))
 }
 
 /// A property by Flagr's grammar, and nothing beside it.

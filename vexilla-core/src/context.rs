@@ -8,10 +8,14 @@
 //! [`EvaluationContext`].
 
 mod owned;
+pub(crate) mod text;
 mod value;
 
 pub use owned::Context;
+pub use text::Text;
 pub use value::{Map, Value, ValueRef};
+
+use text::same;
 
 /// What the evaluator needs to know of a context.
 ///
@@ -26,8 +30,22 @@ pub trait EvaluationContext {
     /// decision in Flagr; CEL constraints can read it.
     fn entity_type(&self) -> &str;
 
+    /// The attribute of a prepared name.
+    fn find(&self, name: &Text<'_>) -> Option<ValueRef<'_>>;
+
+    /// Whether the attribute of this name is this string; `None` if it is no
+    /// string, or there is none.
+    fn is(&self, name: &Text<'_>, string: &Text<'_>) -> Option<bool> {
+        match self.find(name) {
+            Some(ValueRef::String(value)) => Some(same(value.as_bytes(), string.as_bytes())),
+            _ => None,
+        }
+    }
+
     /// The attribute of this name.
-    fn attribute(&self, name: &str) -> Option<ValueRef<'_>>;
+    fn attribute(&self, name: &str) -> Option<ValueRef<'_>> {
+        self.find(&Text::new(name))
+    }
 
     /// All attributes, each name once.
     fn attributes(&self) -> impl Iterator<Item = (&str, ValueRef<'_>)>;
@@ -86,11 +104,11 @@ impl EvaluationContext for ContextRef<'_> {
         self.entity_type
     }
 
-    #[inline]
-    fn attribute(&self, name: &str) -> Option<ValueRef<'_>> {
+    #[inline(always)]
+    fn find(&self, name: &Text<'_>) -> Option<ValueRef<'_>> {
         self.attributes
             .iter()
-            .find(|(known, _)| *known == name)
+            .find(|(known, _)| same(known.as_bytes(), name.as_bytes()))
             .map(|(_, value)| *value)
     }
 

@@ -3,14 +3,16 @@
 //!
 //! What decides is Flagr's (Flagr 1.2, `pkg/handler/eval.go`).
 
+use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::context::EvaluationContext;
-use crate::flag::{Attachment, Flag, Segment, Variant};
+use crate::flag::{Attachment, Flag, Variant};
+use crate::overrides::Override;
 use crate::reason::{ErrorCode, FlagError, Reason};
-use crate::snapshot::{CompiledFlag, EntityId, Snapshot, VariantValue};
+use crate::snapshot::{CompiledFlag, Outcome, Snapshot, VariantValue};
 
 /// What happens when the context names no entity and a rollout needs one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,16 +34,14 @@ impl Snapshot {
     /// Evaluates the flag of this key (or decimal id) for a context, as
     /// [`Flags::evaluate`](crate::Flags::evaluate) does.
     #[must_use]
+    #[inline]
     pub fn evaluate<C: EvaluationContext>(
         &self,
         key: &str,
         context: &C,
         empty_entity: EmptyEntity,
     ) -> Evaluation<'_> {
-        match self.get(key) {
-            Some(flag) => Evaluation::of(flag, context, empty_entity),
-            None => Evaluation::not_found(),
-        }
+        self.evaluate_flag(self.get(key), context, empty_entity)
     }
 
     /// Evaluates the flag that a request of Flagr's API means, see
@@ -54,10 +54,21 @@ impl Snapshot {
         context: &C,
         empty_entity: EmptyEntity,
     ) -> Evaluation<'_> {
-        match self.lookup(flag_id, flag_key) {
-            Some(flag) => Evaluation::of(flag, context, empty_entity),
-            None => Evaluation::not_found(),
-        }
+        self.evaluate_flag(self.lookup(flag_id, flag_key), context, empty_entity)
+    }
+
+    #[inline]
+    fn evaluate_flag<'a, C: EvaluationContext>(
+        &self,
+        flag: Option<&'a CompiledFlag>,
+        context: &C,
+        empty_entity: EmptyEntity,
+    ) -> Evaluation<'a> {
+        let outcome = match flag {
+            Some(flag) => flag.evaluate(context, empty_entity, &mut ()),
+            None => &Outcome::NOT_FOUND,
+        };
+        Evaluation::new(flag, outcome)
     }
 }
 
@@ -69,151 +80,120 @@ impl Snapshot {
 /// `errorMessage`. Ids that are not known are 0, as in Flagr's answers.
 #[derive(Debug, Clone)]
 pub struct Evaluation<'a> {
-    flag: Option<&'a Flag>,
-    segment: Option<&'a Segment>,
-    variant_id: Option<u64>,
-    variant: Option<(&'a Variant, &'a VariantValue)>,
-    reason: Reason,
-    error: Option<FlagError>,
+    flag: Option<&'a CompiledFlag>,
+    outcome: Outcome,
+    /// What was put in place of the flag's own outcome.
+    replaced: Option<&'a Override>,
     pub(crate) stale: bool,
 }
 
 impl<'a> Evaluation<'a> {
-    /// Evaluates one flag.
-    pub(crate) fn of<C: EvaluationContext>(
-        flag: &'a CompiledFlag,
-        context: &C,
-        empty_entity: EmptyEntity,
-    ) -> Self {
-        if let Some(problem) = flag.problem() {
-            let error = FlagError::new(ErrorCode::ParseError, problem.to_owned());
-            return Self::nothing(Some(flag), Reason::Error, Some(error));
-        }
-        if !flag.definition().enabled {
-            return Self::nothing(Some(flag), Reason::Disabled, None);
-        }
-        let random;
-        let entity = match (context.entity_id(), empty_entity) {
-            ("", EmptyEntity::NoRollout) => EntityId::Missing,
-            ("", _) => {
-                random = random_entity();
-                EntityId::Known(&random)
-            }
-            (id, _) => EntityId::Known(id),
-        };
-        let decision = flag.decide(entity, context, &mut ());
-        if decision.entity_missing {
-            let error = FlagError::new(
-                ErrorCode::TargetingKeyMissing,
-                "the rollout needs an entity id and the context has none",
-            );
-            return Self::nothing(Some(flag), Reason::Error, Some(error));
-        }
-        let variant = decision.share.and_then(|share| share.variant);
+    pub(crate) fn new(flag: Option<&'a CompiledFlag>, outcome: &Outcome) -> Self {
         Self {
-            flag: Some(flag.definition()),
-            segment: decision
-                .share
-                .and(decision.segment)
-                .and_then(|index| flag.definition().segments.get(index)),
-            variant_id: decision.share.map(|share| share.variant_id),
-            variant: variant.and_then(|index| flag.variant(index)),
-            reason: decision.reason,
-            error: None,
+            flag,
+            outcome: *outcome,
+            replaced: None,
             stale: false,
         }
     }
 
-    /// A variant of a flag that was set by an override.
-    pub(crate) fn overridden(flag: &'a CompiledFlag, variant: usize) -> Self {
-        let variant = flag.variant(variant);
-        Self {
-            variant_id: variant.map(|(variant, _)| variant.id),
-            variant,
-            ..Self::nothing(Some(flag), Reason::Static, None)
-        }
-    }
-
-    pub(crate) fn not_found() -> Self {
-        let error = FlagError::new(ErrorCode::FlagNotFound, "there is no flag of this key");
-        Self::nothing(None, Reason::Error, Some(error))
-    }
-
-    pub(crate) fn nothing(
+    /// An outcome that was put in place of a flag's own.
+    pub(crate) fn replaced(
         flag: Option<&'a CompiledFlag>,
-        reason: Reason,
-        error: Option<FlagError>,
+        outcome: &Outcome,
+        by: &'a Override,
     ) -> Self {
         Self {
-            flag: flag.map(CompiledFlag::definition),
-            segment: None,
-            variant_id: None,
-            variant: None,
-            reason,
-            error,
-            stale: false,
+            replaced: Some(by),
+            ..Self::new(flag, outcome)
         }
+    }
+
+    fn definition(&self) -> Option<&'a Flag> {
+        self.flag.map(CompiledFlag::definition)
+    }
+
+    /// The assigned variant, and what it is worth.
+    #[inline]
+    fn assigned(&self) -> Option<(&'a Variant, &'a VariantValue)> {
+        self.flag?.variant(self.outcome.variant?)
     }
 
     /// The flag's id; `None` if there is no such flag.
     #[must_use]
     pub fn flag_id(&self) -> Option<u64> {
-        self.flag.map(|flag| flag.id)
+        self.definition().map(|flag| flag.id)
     }
 
     /// The flag's key; `None` if there is no such flag.
     #[must_use]
     pub fn flag_key(&self) -> Option<&'a str> {
-        self.flag.map(|flag| flag.key.as_str())
+        self.definition().map(|flag| flag.key.as_str())
     }
 
     /// The `SnapshotID` of the flag's definition: Flagr counts it up at each
     /// change.
     #[must_use]
     pub fn flag_snapshot_id(&self) -> Option<u64> {
-        self.flag.map(|flag| flag.snapshot_id)
+        self.definition().map(|flag| flag.snapshot_id)
     }
 
     /// The id of the segment that assigned the variant; `None` without variant.
     #[must_use]
     pub fn segment_id(&self) -> Option<u64> {
-        self.segment.map(|segment| segment.id)
+        let index = usize::try_from(self.outcome.segment?).ok()?;
+        let segment = self.definition()?.segments.get(index)?;
+        Some(segment.id)
     }
 
     /// The id of the assigned variant.
     #[must_use]
     pub fn variant_id(&self) -> Option<u64> {
-        self.variant_id
+        self.outcome.variant_id
     }
 
     /// The key of the assigned variant. A flags file can name a variant id that
     /// no variant has; then there is an id and no key.
     #[must_use]
     pub fn variant_key(&self) -> Option<&'a str> {
-        self.variant.map(|(variant, _)| variant.key.as_str())
+        self.assigned().map(|(variant, _)| variant.key.as_str())
     }
 
     /// The attachment of the assigned variant.
     #[must_use]
     pub fn attachment(&self) -> Option<&'a Attachment> {
-        self.variant?.0.attachment.as_ref()
+        self.assigned()?.0.attachment.as_ref()
     }
 
     /// Why this variant, or none.
     #[must_use]
     pub fn reason(&self) -> Reason {
-        self.reason
+        self.outcome.reason
     }
 
     pub(crate) fn with_reason(mut self, reason: Reason) -> Self {
-        self.reason = reason;
+        self.outcome.reason = reason;
         self
     }
 
     /// What went wrong, if something did.
     #[must_use]
-    pub fn error(&self) -> Option<&FlagError> {
-        self.error.as_ref()
+    pub fn error(&self) -> Option<FlagError> {
+        let code = self.outcome.error?;
+        let problem = || {
+            self.flag
+                .and_then(CompiledFlag::problem)
+                .unwrap_or_default()
+        };
+        let message = match (code, self.replaced) {
+            (_, Some(by)) => by.fault(problem()).into(),
+            (ErrorCode::FlagNotFound, _) => "there is no flag of this key".into(),
+            (ErrorCode::TargetingKeyMissing, _) => {
+                "the rollout needs an entity id and the context has none".into()
+            }
+            _ => Cow::Owned(problem().to_owned()),
+        };
+        Some(FlagError::new(code, message))
     }
 
     /// Whether the flags may be out of date: no check of the source succeeded
@@ -229,7 +209,17 @@ impl<'a> Evaluation<'a> {
     ///
     /// The evaluation's own error, or [`ErrorCode::TypeMismatch`].
     pub fn try_bool(&self) -> Result<Option<bool>, FlagError> {
-        self.typed("boolean", |_, value| value.bool)
+        let Outcome {
+            bool,
+            variant,
+            error,
+            ..
+        } = self.outcome;
+        // Without branches over what differs from one entity to the next.
+        match error.is_some() | (variant.is_some() & bool.is_none()) {
+            false => Ok(bool),
+            true => self.typed("boolean", |_, value| value.bool),
+        }
     }
 
     /// The string value; `None` without variant.
@@ -238,9 +228,7 @@ impl<'a> Evaluation<'a> {
     ///
     /// The evaluation's own error.
     pub fn try_str(&self) -> Result<Option<&'a str>, FlagError> {
-        self.typed("string", |variant, value| {
-            Some(value.string.as_deref().unwrap_or(&variant.key))
-        })
+        self.typed("string", VariantValue::string_of)
     }
 
     /// The integer value; `None` without variant.
@@ -269,10 +257,10 @@ impl<'a> Evaluation<'a> {
     /// The evaluation's own error, or [`ErrorCode::TypeMismatch`] if the
     /// attachment is not of this form.
     pub fn try_json<T: serde::de::DeserializeOwned>(&self) -> Result<Option<T>, FlagError> {
-        if let Some(error) = &self.error {
-            return Err(error.clone());
+        if let Some(error) = self.error() {
+            return Err(error);
         }
-        let Some((variant, _)) = self.variant else {
+        let Some((variant, _)) = self.assigned() else {
             return Ok(None);
         };
         let json = variant.attachment.as_ref().map_or("null", Attachment::json);
@@ -284,23 +272,32 @@ impl<'a> Evaluation<'a> {
         })
     }
 
+    pub(crate) fn bool(&self) -> Option<bool> {
+        self.outcome.bool
+    }
+
+    /// The value of one type; `None` without it, for whatever reason.
+    #[inline]
+    pub(crate) fn worth<T>(
+        &self,
+        read: impl FnOnce(&'a Variant, &'a VariantValue) -> Option<T>,
+    ) -> Option<T> {
+        self.assigned()
+            .and_then(|(variant, value)| read(variant, value))
+    }
+
     fn typed<T>(
         &self,
         name: &str,
         read: impl FnOnce(&'a Variant, &'a VariantValue) -> Option<T>,
     ) -> Result<Option<T>, FlagError> {
-        if let Some(error) = &self.error {
-            return Err(error.clone());
-        }
-        let Some((variant, value)) = self.variant else {
-            return Ok(None);
-        };
-        match read(variant, value) {
-            Some(value) => Ok(Some(value)),
-            None => Err(FlagError::new(
+        match (self.worth(read), self.assigned(), self.error()) {
+            (_, _, Some(error)) => Err(error),
+            (None, Some((variant, _)), None) => Err(FlagError::new(
                 ErrorCode::TypeMismatch,
                 format!("variant {:?} has no {name} value", variant.key),
             )),
+            (value, _, None) => Ok(value),
         }
     }
 
@@ -308,7 +305,7 @@ impl<'a> Evaluation<'a> {
     /// attachment's `value`; else the variant's key. `null` without variant.
     #[must_use]
     pub fn value(&self) -> serde_json::Value {
-        let Some((variant, value)) = self.variant else {
+        let Some((variant, value)) = self.assigned() else {
             return serde_json::Value::Null;
         };
         if let Some(bool) = value.bool {
@@ -336,9 +333,9 @@ impl Serialize for Evaluation<'_> {
         map.serialize_entry("variantKey", &self.variant_key())?;
         map.serialize_entry("value", &self.value())?;
         map.serialize_entry("variantAttachment", &self.attachment())?;
-        map.serialize_entry("reason", self.reason.as_str())?;
+        map.serialize_entry("reason", self.outcome.reason.as_str())?;
         map.serialize_entry("stale", &self.stale)?;
-        if let Some(error) = &self.error {
+        if let Some(error) = self.error() {
             map.serialize_entry("errorCode", error.code().as_str())?;
             map.serialize_entry("errorMessage", error.message())?;
         }

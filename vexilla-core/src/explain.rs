@@ -13,7 +13,7 @@ use crate::evaluate::{EmptyEntity, random_entity};
 use crate::flag::Flag;
 use crate::flags::Flags;
 use crate::reason::Reason;
-use crate::snapshot::{CompiledFlag, CompiledSegment, EntityId, SegmentObserver};
+use crate::snapshot::{CompiledFlag, CompiledSegment, SegmentObserver};
 
 /// How a flag's outcome came about.
 ///
@@ -167,8 +167,8 @@ impl Explanation {
         } else {
             flags.clone()
         };
-        let evaluation = flags.evaluate(key);
-        let overridden = flags.served().overrides.get(key).is_some();
+        let evaluation = flags.look(key);
+        let overridden = matches!(flags.served().replaced(key), Some((_, None)));
         let flag = flags.snapshot().get(key);
         let segments = match flag {
             Some(flag) if !overridden && flag.problem().is_none() && flag.definition().enabled => {
@@ -183,7 +183,7 @@ impl Explanation {
             value: evaluation.value(),
             variant_key: evaluation.variant_key().map(str::to_owned),
             reason: evaluation.reason(),
-            error: evaluation.error().map(ToString::to_string),
+            error: evaluation.error().map(|error| error.to_string()),
             overridden,
             stale: evaluation.is_stale(),
             segments,
@@ -192,12 +192,8 @@ impl Explanation {
 }
 
 fn segments(flag: &CompiledFlag, context: &crate::Context) -> Vec<SegmentExplanation> {
-    let entity = match context.entity_id() {
-        "" => EntityId::Missing,
-        id => EntityId::Known(id),
-    };
     let mut watcher = Watcher::default();
-    flag.decide(entity, context, &mut watcher);
+    flag.evaluate(context, EmptyEntity::NoRollout, &mut watcher);
     let definitions = flag.definition().segments.iter();
     let mut seen = watcher.segments.into_iter();
     definitions
@@ -208,7 +204,7 @@ fn segments(flag: &CompiledFlag, context: &crate::Context) -> Vec<SegmentExplana
                     outcome(&seen.outcome.map(Operand::Bool)),
                     seen.constraints,
                     seen.matched
-                        .then(|| rollout(flag.definition(), segment, entity)),
+                        .then(|| rollout(flag.definition(), segment, context.entity_id())),
                 ),
                 None => {
                     let condition = segment.condition.as_ref();
@@ -237,16 +233,20 @@ fn segments(flag: &CompiledFlag, context: &crate::Context) -> Vec<SegmentExplana
         .collect()
 }
 
-fn rollout(flag: &Flag, segment: &CompiledSegment, entity: EntityId<'_>) -> RolloutExplanation {
-    let landing = segment.land(entity);
+fn rollout(flag: &Flag, segment: &CompiledSegment, entity_id: &str) -> RolloutExplanation {
     let rollout = &segment.rollout;
+    let landing = match entity_id {
+        "" => None,
+        id => rollout.land(id),
+    };
     let shares = rollout.shares().iter().enumerate().map(|(index, share)| {
         let range = rollout.range(index).unwrap_or_default();
         ShareExplanation {
-            variant_id: share.variant_id,
+            variant_id: share.outcome.variant_id.unwrap_or(0),
             variant_key: share
+                .outcome
                 .variant
-                .and_then(|index| flag.variants.get(index))
+                .and_then(|index| flag.variants.get(usize::try_from(index).ok()?))
                 .map(|variant| variant.key.clone()),
             from: range.start,
             to: range.end,
@@ -286,9 +286,9 @@ impl Observer for Watcher {
         self.open.push(Node::new(expression));
     }
 
-    fn value(&mut self, value: Option<ValueRef<'_>>) {
+    fn value<'a>(&mut self, value: impl FnOnce() -> Option<ValueRef<'a>>) {
         if let Some(node) = self.open.last_mut() {
-            node.seen = value.map(ValueRef::to_owned);
+            node.seen = value().map(ValueRef::to_owned);
         }
     }
 

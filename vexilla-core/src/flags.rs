@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::context::{Context, EvaluationContext};
 use crate::evaluate::{EmptyEntity, Evaluation, random_entity};
 use crate::overrides::Overrides;
-use crate::reason::{FlagError, Reason};
-use crate::snapshot::Snapshot;
+use crate::reason::FlagError;
+use crate::snapshot::{Outcome, Snapshot, VariantValue};
 use crate::store::{Pinned, Served};
 
 /// Flags, read for one context.
@@ -76,7 +76,10 @@ impl Flags {
     #[must_use]
     pub fn with_overrides(&self, overrides: &Overrides) -> Self {
         let mut served = self.served().clone();
-        served.overrides = Arc::new(served.overrides.merged(overrides));
+        served.overrides = match &served.overrides {
+            Some(known) => known.merged(overrides).shared(),
+            None => overrides.clone().shared(),
+        };
         Self::pinned(Pinned::of(served), self.inner.context.clone())
     }
 
@@ -89,25 +92,25 @@ impl Flags {
     /// The boolean value, else `default`.
     #[must_use]
     pub fn bool_or(&self, key: &str, default: bool) -> bool {
-        self.value_or(default, self.try_bool(key))
+        self.bool_at(key, self.position(key), default)
     }
 
     /// The string value, else `default`.
     #[must_use]
     pub fn string_or<'a>(&'a self, key: &str, default: &'a str) -> &'a str {
-        self.value_or(default, self.try_str(key))
+        self.str_at(key, self.position(key), default)
     }
 
     /// The integer value, else `default`.
     #[must_use]
     pub fn int_or(&self, key: &str, default: i64) -> i64 {
-        self.value_or(default, self.try_int(key))
+        self.int_at(key, self.position(key), default)
     }
 
     /// The floating-point value, else `default`.
     #[must_use]
     pub fn float_or(&self, key: &str, default: f64) -> f64 {
-        self.value_or(default, self.try_float(key))
+        self.float_at(key, self.position(key), default)
     }
 
     /// The attachment of the variant, deserialized; `None` if there is no
@@ -175,25 +178,17 @@ impl Flags {
     /// Everything about the outcome: variant, attachment, reason, ids, error.
     #[must_use]
     pub fn evaluate(&self, key: &str) -> Evaluation<'_> {
-        let served = self.served();
-        let emergency = || served.emergency.as_ref()?.get(key);
-        let mut evaluation = match served.overrides.get(key) {
-            Some(value) => value.evaluation(served.snapshot.get(key)),
-            None => match emergency() {
-                Some(value) => value
-                    .evaluation(served.snapshot.get(key))
-                    .with_reason(Reason::Default),
-                None => served
-                    .snapshot
-                    .evaluate(key, &self.inner.context, served.empty_entity),
-            },
-        };
-        evaluation.stale = served.stale;
-        evaluation
+        self.evaluation(key, self.position(key), Self::outcome)
+    }
+
+    /// The same without counting it: a look at a flag, no use of it.
+    pub(crate) fn look(&self, key: &str) -> Evaluation<'_> {
+        self.evaluation(key, self.position(key), Self::uncounted)
     }
 
     /// The outcomes of all flags, in the order of their set; overrides and
-    /// emergency defaults of keys that no flag has follow.
+    /// emergency defaults of keys that no flag has follow. Where evaluations are
+    /// counted, these are not.
     pub fn all(&self) -> impl Iterator<Item = (&str, Evaluation<'_>)> {
         let Served {
             snapshot,
@@ -202,11 +197,16 @@ impl Flags {
             ..
         } = self.served();
         let keys = snapshot.flags().map(|flag| flag.key.as_str());
+        let overridden = overrides.iter().flat_map(|overrides| overrides.keys());
+        let is_overridden = |key: &&str| overrides.as_ref().is_some_and(|o| o.get(key).is_some());
         let emergency = emergency.iter().flat_map(|emergency| emergency.keys());
-        let emergency = emergency.filter(|key| overrides.get(key).is_none());
-        let added = overrides.keys().chain(emergency);
+        let emergency = emergency.filter(move |key| !is_overridden(key));
+        let added = overridden.chain(emergency);
         let added = added.filter(|key| snapshot.get(key).is_none());
-        keys.chain(added).map(|key| (key, self.evaluate(key)))
+        let flags = keys
+            .enumerate()
+            .map(|(position, key)| (key, self.evaluation(key, Some(position), Self::uncounted)));
+        flags.chain(added.map(|key| (key, self.look(key))))
     }
 
     /// The context that the flags are read for.
@@ -226,8 +226,80 @@ impl Flags {
     }
 
     #[inline]
-    fn value_or<T>(&self, default: T, value: Result<Option<T>, FlagError>) -> T {
-        value.ok().flatten().unwrap_or(default)
+    fn position(&self, key: &str) -> Option<usize> {
+        self.served().snapshot.position(key)
+    }
+
+    /// The boolean value of the flag of this key, which stands at `position`,
+    /// else `default`.
+    #[inline]
+    pub(crate) fn bool_at(&self, key: &str, position: Option<usize>, default: bool) -> bool {
+        let value = match self.served().replaces() {
+            true => self.evaluation(key, position, Self::outcome).bool(),
+            false => self.outcome(position).bool,
+        };
+        value.unwrap_or(default)
+    }
+
+    /// As [`bool_at`](Self::bool_at), the string value.
+    pub(crate) fn str_at<'a>(
+        &'a self,
+        key: &str,
+        position: Option<usize>,
+        default: &'a str,
+    ) -> &'a str {
+        let evaluation = self.evaluation(key, position, Self::outcome);
+        let value = evaluation.worth(VariantValue::string_of);
+        value.unwrap_or(default)
+    }
+
+    /// As [`bool_at`](Self::bool_at), the integer value.
+    pub(crate) fn int_at(&self, key: &str, position: Option<usize>, default: i64) -> i64 {
+        let evaluation = self.evaluation(key, position, Self::outcome);
+        evaluation.worth(|_, value| value.int).unwrap_or(default)
+    }
+
+    /// As [`bool_at`](Self::bool_at), the floating-point value.
+    pub(crate) fn float_at(&self, key: &str, position: Option<usize>, default: f64) -> f64 {
+        let evaluation = self.evaluation(key, position, Self::outcome);
+        evaluation.worth(|_, value| value.float).unwrap_or(default)
+    }
+
+    /// The evaluation of the flag of this key, which stands at `position`;
+    /// `outcome` gives that of the flag, unless it was replaced.
+    fn evaluation<'a>(
+        &'a self,
+        key: &str,
+        position: Option<usize>,
+        outcome: impl FnOnce(&'a Self, Option<usize>) -> &'a Outcome,
+    ) -> Evaluation<'a> {
+        let served = self.served();
+        let flag = position.and_then(|position| served.snapshot.at(position));
+        let mut evaluation = match served.replaced(key) {
+            Some((value, None)) => value.evaluation(flag),
+            Some((value, Some(reason))) => value.evaluation(flag).with_reason(reason),
+            None => Evaluation::new(flag, outcome(self, position)),
+        };
+        evaluation.stale = served.stale;
+        evaluation
+    }
+
+    /// The outcome of the flag at a position, counted where that is on.
+    fn outcome(&self, position: Option<usize>) -> &Outcome {
+        let outcome = self.uncounted(position);
+        if let Some(counters) = &self.served().counters {
+            counters.count(position, outcome);
+        }
+        outcome
+    }
+
+    #[inline(always)]
+    fn uncounted(&self, position: Option<usize>) -> &Outcome {
+        let served = self.served();
+        match position.and_then(|position| served.snapshot.at(position)) {
+            Some(flag) => flag.evaluate(&self.inner.context, served.empty_entity, &mut ()),
+            None => &Outcome::NOT_FOUND,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod explain;
 mod filter;
 pub mod flag;
 mod flags;
+mod metrics;
 #[cfg(feature = "ops")]
 pub mod ops;
 mod overrides;
@@ -27,7 +28,7 @@ mod vexilla;
 
 #[cfg(feature = "refresh")]
 pub use changes::{Change, Changes};
-pub use context::{Context, ContextRef, EvaluationContext, Map, Value, ValueRef};
+pub use context::{Context, ContextRef, EvaluationContext, Map, Text, Value, ValueRef};
 pub use evaluate::{EmptyEntity, Evaluation};
 pub use explain::{
     Explanation, Node, Outcome, RolloutExplanation, SegmentExplanation, ShareExplanation,
@@ -35,6 +36,7 @@ pub use explain::{
 pub use filter::{Filter, FilterReport};
 pub use flag::FlagSet;
 pub use flags::Flags;
+pub use metrics::{EvaluationCounts, FlagCount, VariantCount};
 pub use overrides::{OverrideValue, Overrides};
 #[cfg(feature = "refresh")]
 pub use persist::{LastKnownGood, LastKnownGoodFile, Packing, PersistError, PersistErrorKind};

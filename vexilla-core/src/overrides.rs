@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::evaluate::Evaluation;
 use crate::flag::{Flag, FlagSet, Variant};
-use crate::reason::{ErrorCode, FlagError, Reason};
-use crate::snapshot::{CompiledFlag, Snapshot};
+use crate::reason::ErrorCode;
+use crate::snapshot::{CompiledFlag, Outcome, Snapshot};
 
 /// Values of flags that are set in code, by key. They go before what the flags
 /// say, and need no flag of that key.
@@ -120,43 +120,45 @@ impl Overrides {
         merged
     }
 
-    #[inline]
     pub(crate) fn get(&self, key: &str) -> Option<&Override> {
-        if self.by_key.is_empty() {
-            return None;
-        }
         self.by_key.get(key)
+    }
+
+    /// The same for many readers; `None` if nothing is set.
+    pub(crate) fn shared(self) -> Option<Arc<Self>> {
+        (!self.by_key.is_empty()).then(|| Arc::new(self))
     }
 }
 
 impl Override {
-    /// The outcome that it puts in place of that of `flag`, the flag of its
-    /// key.
+    /// What it puts in place of the outcome of `flag`, the flag of its key.
     pub(crate) fn evaluation<'a>(&'a self, flag: Option<&'a CompiledFlag>) -> Evaluation<'a> {
-        match self {
-            Self::Nothing => Evaluation::nothing(flag, Reason::Default, None),
+        let (flag, outcome) = match self {
+            Self::Nothing => (flag, Outcome::NOTHING),
             Self::Value(made_up) => match made_up.compiled().next() {
-                Some(flag) if flag.problem().is_none() => Evaluation::overridden(flag, 0),
-                flag => {
-                    let message = flag.and_then(CompiledFlag::problem).unwrap_or("no value");
-                    let error = FlagError::new(ErrorCode::General, format!("override: {message}"));
-                    Evaluation::nothing(flag, Reason::Error, Some(error))
-                }
+                Some(flag) if flag.problem().is_none() => (Some(flag), flag.fixed(0)),
+                flag => (flag, Outcome::failed(ErrorCode::General)),
             },
             Self::Variant(variant) => {
                 let index = flag.and_then(|flag| {
                     let mut variants = flag.definition().variants.iter();
-                    variants.position(|known| *known.key == **variant)
+                    Some((flag, variants.position(|known| *known.key == **variant)?))
                 });
-                match (flag, index) {
-                    (Some(flag), Some(index)) => Evaluation::overridden(flag, index),
-                    _ => {
-                        let message = format!("override: the flag has no variant {variant:?}");
-                        let error = FlagError::new(ErrorCode::General, message);
-                        Evaluation::nothing(flag, Reason::Error, Some(error))
-                    }
+                match index {
+                    Some((known, index)) => (flag, known.fixed(index)),
+                    None => (flag, Outcome::failed(ErrorCode::General)),
                 }
             }
+        };
+        Evaluation::replaced(flag, &outcome, self)
+    }
+
+    /// Why it could not be put in place of the outcome of a flag, given the
+    /// problem of what was evaluated.
+    pub(crate) fn fault(&self, problem: &str) -> String {
+        match self {
+            Self::Variant(variant) => format!("override: the flag has no variant {variant:?}"),
+            _ => format!("override: {problem}"),
         }
     }
 }

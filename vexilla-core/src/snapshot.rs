@@ -7,18 +7,26 @@
 //! affected. Flagr would refuse the whole set instead.
 
 mod compiled;
+mod hint;
+mod index;
+mod outcome;
 mod value;
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-pub(crate) use compiled::{CompiledFlag, CompiledSegment, EntityId, SegmentObserver};
+pub(crate) use compiled::{CompiledFlag, CompiledSegment, SegmentObserver};
+pub(crate) use outcome::Outcome;
 pub(crate) use value::VariantValue;
 
 use crate::constraint::Patterns;
+use crate::context::text::same;
 use crate::filter::{Filter, FilterReport};
 use crate::flag::{Flag, FlagSet};
+pub(crate) use hint::PositionHint;
+use hint::SnapshotNumber;
+use index::KeyIndex;
 
 /// An immutable set of flags, ready to be evaluated.
 #[derive(Debug, Default)]
@@ -26,7 +34,8 @@ pub struct Snapshot {
     /// In the order of their set.
     flags: Vec<Arc<CompiledFlag>>,
     by_id: FxHashMap<u64, usize>,
-    by_key: FxHashMap<Box<str>, usize>,
+    by_key: KeyIndex,
+    number: SnapshotNumber,
     version: u64,
     left_out: FilterReport,
     problem_count: usize,
@@ -90,42 +99,80 @@ impl Snapshot {
             });
             snapshot.insert(compiled);
         }
+        let keys: Vec<_> = snapshot.flags().map(|flag| flag.key.as_str()).collect();
+        snapshot.by_key = KeyIndex::new(&keys);
+        snapshot.number = SnapshotNumber::next(snapshot.len());
         snapshot
     }
 
     fn insert(&mut self, flag: Arc<CompiledFlag>) {
         let index = self.flags.len();
         self.problem_count += usize::from(flag.problem().is_some());
-        let Flag { id, key, .. } = flag.definition();
-        if *id != 0 {
-            self.by_id.insert(*id, index);
-        }
-        if !key.is_empty() {
-            self.by_key.insert(key.as_str().into(), index);
+        let id = flag.definition().id;
+        if id != 0 {
+            self.by_id.insert(id, index);
         }
         self.flags.push(flag);
     }
 
     fn unchanged(&self, flag: &Flag, origin: crate::flag::Origin) -> Option<Arc<CompiledFlag>> {
-        let index = match self.by_key.get(flag.key.as_str()) {
-            Some(index) => *index,
-            None => *self.by_id.get(&flag.id)?,
-        };
         self.flags
-            .get(index)
+            .get(self.position_of(flag)?)
             .filter(|known| known.is_made_of(flag, origin))
             .cloned()
     }
 
+    /// Where the flag stands that is this one, maybe in another version: the one
+    /// with the same id, and with the same key if there are several.
+    pub(crate) fn position_of(&self, flag: &Flag) -> Option<usize> {
+        let same_id = |position: &usize| {
+            let known = self.flags.get(*position);
+            known.is_some_and(|known| known.definition().id == flag.id)
+        };
+        let named = self.named(&flag.key).filter(same_id);
+        named.or_else(|| self.by_id.get(&flag.id).copied())
+    }
+
     /// The flag of this key: among ids if the key is a number in decimal,
     /// then among keys.
-    #[inline]
     pub(crate) fn get(&self, key: &str) -> Option<&CompiledFlag> {
-        let index = match decimal(key).and_then(|id| self.by_id.get(&id)) {
-            Some(index) => index,
-            None => self.by_key.get(key)?,
-        };
-        self.flags.get(*index).map(|flag| &**flag)
+        self.flags.get(self.position(key)?).map(|flag| &**flag)
+    }
+
+    /// Where the flag of this key stands: among ids if the key is a number in
+    /// decimal, then among keys.
+    #[inline]
+    pub(crate) fn position(&self, key: &str) -> Option<usize> {
+        match decimal(key).and_then(|id| self.by_id.get(&id)) {
+            Some(index) => Some(*index),
+            None => self.named(key),
+        }
+    }
+
+    /// As [`position`](Self::position), but searches a key only once for each
+    /// snapshot.
+    #[inline]
+    pub(crate) fn position_near(&self, key: &str, hint: &PositionHint) -> Option<usize> {
+        hint.or_search(self.number, || self.position(key))
+    }
+
+    #[inline]
+    fn has_key(&self, position: usize, key: &str) -> bool {
+        let flag = self.flags.get(position);
+        flag.is_some_and(|flag| same(flag.definition().key.as_bytes(), key.as_bytes()))
+    }
+
+    /// The flag at a position.
+    #[inline]
+    pub(crate) fn at(&self, position: usize) -> Option<&CompiledFlag> {
+        self.flags.get(position).map(|flag| &**flag)
+    }
+
+    /// Where the flag stands that has this key.
+    #[inline(always)]
+    fn named(&self, key: &str) -> Option<usize> {
+        self.by_key
+            .find(key, |position| self.has_key(position, key))
     }
 
     /// The flag that a request of Flagr's API means: `flag_id` among ids, then

@@ -9,20 +9,43 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 use crate::evaluate::EmptyEntity;
-use crate::overrides::Overrides;
+use crate::metrics::Counters;
+use crate::overrides::{Override, Overrides};
+use crate::reason::Reason;
 use crate::snapshot::Snapshot;
 
 /// Everything that evaluations need beside a context.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Served {
     pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) overrides: Arc<Overrides>,
+    /// None if nothing is overridden, so that there is nothing to look up.
+    pub(crate) overrides: Option<Arc<Overrides>>,
     pub(crate) empty_entity: EmptyEntity,
     /// The flags may be out of date.
     pub(crate) stale: bool,
     /// Values of flags that go before what the flags say, after the overrides,
     /// while nothing usable is held.
     pub(crate) emergency: Option<Arc<Overrides>>,
+    /// Counts the evaluations of the snapshot's flags, where that is on.
+    pub(crate) counters: Option<Arc<Counters>>,
+}
+
+impl Served {
+    /// Whether anything is put in place of flags' own values.
+    #[inline]
+    pub(crate) fn replaces(&self) -> bool {
+        self.overrides.is_some() || self.emergency.is_some()
+    }
+
+    /// The value that was put in place of a flag's own, and the reason to give
+    /// for it if that is another than an override's.
+    pub(crate) fn replaced(&self, key: &str) -> Option<(&Override, Option<Reason>)> {
+        let overrides = self.overrides.as_ref().and_then(|values| values.get(key));
+        let emergency = || self.emergency.as_ref()?.get(key);
+        overrides
+            .map(|value| (value, None))
+            .or_else(|| Some((emergency()?, Some(Reason::Default))))
+    }
 }
 
 /// Holds what is served.
@@ -53,8 +76,11 @@ impl Store {
         let before = self.served.load_full();
         let mut served = Served::clone(&before);
         change(&mut served);
-        #[cfg(feature = "refresh")]
         let swapped = !Arc::ptr_eq(&before.snapshot, &served.snapshot);
+        if let (true, Some(counters)) = (swapped, &served.counters) {
+            let before = Some((&**counters, &*before.snapshot));
+            served.counters = Some(Arc::new(Counters::new(&served.snapshot, before)));
+        }
         self.served.store(Arc::new(served));
         #[cfg(feature = "refresh")]
         if swapped {

@@ -14,6 +14,7 @@ use crate::evaluate::EmptyEntity;
 use crate::filter::Filter;
 use crate::flag::FlagSet;
 use crate::flags::Flags;
+use crate::metrics::{Counters, EvaluationCounts};
 use crate::overrides::Overrides;
 use crate::snapshot::Snapshot;
 use crate::store::{Pinned, Served, Store};
@@ -108,7 +109,7 @@ impl Vexilla {
     /// and take the place of all overrides set before.
     pub fn set_overrides(&self, overrides: Overrides) {
         self.store
-            .update(|served| served.overrides = Arc::new(overrides));
+            .update(|served| served.overrides = overrides.shared());
     }
 
     /// [`set_overrides`](Self::set_overrides), by value.
@@ -124,6 +125,31 @@ impl Vexilla {
         self.store
             .update(|served| served.empty_entity = empty_entity);
         self
+    }
+
+    /// Counts from now on how often each flag gives each variant, see
+    /// [`evaluation_counts`](Self::evaluation_counts). Adds some nanoseconds to
+    /// each evaluation, and memory to each flag.
+    #[must_use]
+    pub fn with_evaluation_counts(self) -> Self {
+        self.store.update(|served| {
+            let counters = Counters::new(&served.snapshot, None);
+            served.counters.get_or_insert_with(|| Arc::new(counters));
+        });
+        self
+    }
+
+    /// How often each flag gave each variant since counting began; `None` where
+    /// nothing is counted. Counted is each read of a flag through
+    /// [`Flags`], [`Flags::all`] and [`Flags::explain`] aside, unless an override
+    /// or an emergency default answered it. A flag that is gone takes its counts
+    /// with it; all others go on from one version of a flag to the next.
+    #[must_use]
+    pub fn evaluation_counts(&self) -> Option<EvaluationCounts> {
+        let pinned = self.pin();
+        let served = pinned.served();
+        let counters = served.counters.as_ref()?;
+        Some(counters.sums(&served.snapshot))
     }
 
     /// Fetches the flags now, and waits for the outcome: whether they changed.

@@ -12,7 +12,8 @@ use super::literal::Literal;
 use super::operand::{Mismatch, Operand, apply, boolean, literal_operand, operand};
 use super::operator::Operator;
 use super::pattern::{Pattern, Patterns};
-use crate::context::{EvaluationContext, Value, ValueRef};
+use crate::context::text::Head;
+use crate::context::{EvaluationContext, Text, Value, ValueRef};
 
 /// An expression over the attributes of a context.
 #[derive(Debug)]
@@ -48,12 +49,16 @@ pub(crate) struct Test {
     pub(crate) operator: Operator,
     /// A [`Expression::Literal`] or a [`Expression::Pattern`].
     pub(crate) operand: Expression,
+    /// The head of the text, if the test is whether the attribute is a certain
+    /// text, which nearly every constraint is.
+    is: Option<Head>,
 }
 
 /// Where in a context a value is found.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Attribute {
     pub(crate) name: Box<str>,
+    head: Head,
     pub(crate) steps: Box<[Step]>,
 }
 
@@ -74,7 +79,7 @@ pub(crate) trait Observer {
     }
 
     /// What the attribute of a [`Test`] or an [`Expression::Attribute`] was.
-    fn value(&mut self, value: Option<ValueRef<'_>>) {
+    fn value<'a>(&mut self, value: impl FnOnce() -> Option<ValueRef<'a>>) {
         let _ = value;
     }
 
@@ -95,37 +100,30 @@ impl Observer for () {}
 
 impl Expression {
     /// Whether the context matches.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn matches<C: EvaluationContext, O: Observer>(
         &self,
         context: &C,
         observer: &mut O,
     ) -> Result<bool, Mismatch> {
-        self.evaluate(context, observer).and_then(boolean)
-    }
-
-    fn evaluate<'a, C: EvaluationContext, O: Observer>(
-        &'a self,
-        context: &'a C,
-        observer: &mut O,
-    ) -> Result<Operand<'a>, Mismatch> {
         observer.enter(self);
         let outcome = match self {
-            Self::Test(test) => {
-                let value = test.attribute.find(context);
-                observer.value(value.ok());
-                value.and_then(|value| test.apply(value)).map(Operand::Bool)
-            }
-            Self::All(operands) => all(operands, context, observer).map(Operand::Bool),
-            Self::Any(operands) => any(operands, context, observer).map(Operand::Bool),
-            Self::Chain(chain) => chain.evaluate(context, observer),
-            Self::Attribute(attribute) => {
-                let value = attribute.find(context);
-                observer.value(value.ok());
-                value.and_then(operand)
-            }
-            Self::Literal(literal) => Ok(literal_operand(literal)),
-            Self::Pattern(pattern) => Ok(Operand::Pattern(pattern)),
+            Self::Test(test) => test.matches(context, observer),
+            other => other.holds(context, observer),
+        };
+        observer.leave(self, outcome.map(Operand::Bool));
+        outcome
+    }
+
+    fn holds<C: EvaluationContext, O: Observer>(
+        &self,
+        context: &C,
+        observer: &mut O,
+    ) -> Result<bool, Mismatch> {
+        match self {
+            Self::All(operands) => all(operands, context, observer),
+            Self::Any(operands) => any(operands, context, observer),
+            Self::Chain(chain) => chain.matches(context, observer),
             #[cfg(feature = "cel")]
             Self::Cel(program) => program
                 .evaluate(
@@ -133,14 +131,42 @@ impl Expression {
                     context.entity_type(),
                     context.attributes(),
                 )
-                .map(Operand::Bool)
                 .map_err(|reason| {
                     observer.because(&reason);
                     Mismatch::NotDecided
                 }),
-        };
-        observer.leave(self, outcome);
-        outcome
+            value => value.value(context, observer).and_then(boolean),
+        }
+    }
+
+    /// The expression as an operand of others.
+    fn operand<'a, C: EvaluationContext, O: Observer>(
+        &'a self,
+        context: &'a C,
+        observer: &mut O,
+    ) -> Result<Operand<'a>, Mismatch> {
+        observer.enter(self);
+        let value = self.value(context, observer);
+        observer.leave(self, value);
+        value
+    }
+
+    fn value<'a, C: EvaluationContext, O: Observer>(
+        &'a self,
+        context: &'a C,
+        observer: &mut O,
+    ) -> Result<Operand<'a>, Mismatch> {
+        match self {
+            Self::Attribute(attribute) => {
+                let value = attribute.find(context);
+                observer.value(|| value.ok());
+                value.and_then(operand)
+            }
+            Self::Literal(literal) => Ok(literal_operand(literal)),
+            Self::Pattern(pattern) => Ok(Operand::Pattern(pattern)),
+            Self::Test(test) => test.matches(context, observer).map(Operand::Bool),
+            condition => condition.holds(context, observer).map(Operand::Bool),
+        }
     }
 
     /// What the expression is made of, in order of evaluation.
@@ -196,20 +222,20 @@ fn any<C: EvaluationContext, O: Observer>(
 }
 
 impl Chain {
-    fn evaluate<'a, C: EvaluationContext, O: Observer>(
-        &'a self,
-        context: &'a C,
+    fn matches<C: EvaluationContext, O: Observer>(
+        &self,
+        context: &C,
         observer: &mut O,
-    ) -> Result<Operand<'a>, Mismatch> {
-        let mut left = self.first.evaluate(context, observer)?;
+    ) -> Result<bool, Mismatch> {
+        let mut left = self.first.operand(context, observer)?;
         for (operator, right) in &self.rest {
             left = Operand::Bool(match operator {
                 Operator::And => boolean(left)? && right.matches(context, observer)?,
                 Operator::Or => boolean(left)? || right.matches(context, observer)?,
-                _ => apply(*operator, left, right.evaluate(context, observer)?)?,
+                _ => apply(*operator, left, right.operand(context, observer)?)?,
             });
         }
-        Ok(left)
+        boolean(left)
     }
 
     fn optimized(self, patterns: &mut Patterns) -> Result<Expression, String> {
@@ -255,11 +281,7 @@ impl Chain {
         );
         Ok(match (first, rest.pop()) {
             (Expression::Attribute(attribute), Some((operator, operand))) if is_test => {
-                Expression::Test(Box::new(Test {
-                    attribute,
-                    operator,
-                    operand,
-                }))
+                Expression::Test(Box::new(Test::new(attribute, operator, operand)))
             }
             (first, last) => {
                 rest.extend(last);
@@ -301,57 +323,104 @@ fn flattened(
 }
 
 impl Test {
+    pub(super) fn new(attribute: Attribute, operator: Operator, operand: Expression) -> Self {
+        let is = match (&*attribute.steps, operator, &operand) {
+            ([], Operator::Equal, Expression::Literal(Literal::String(text))) => {
+                Some(Head::of(text))
+            }
+            _ => None,
+        };
+        Self {
+            attribute,
+            operator,
+            operand,
+            is,
+        }
+    }
+
+    #[inline(always)]
+    fn matches<C: EvaluationContext, O: Observer>(
+        &self,
+        context: &C,
+        observer: &mut O,
+    ) -> Result<bool, Mismatch> {
+        if let (Some(head), Expression::Literal(Literal::String(text))) = (self.is, &self.operand)
+            && let Some(is) = context.is(&self.attribute.name(), &Text::with_head(text, head))
+        {
+            observer.value(|| self.attribute.find(context).ok());
+            return Ok(is);
+        }
+        self.matches_any(context, observer)
+    }
+
+    fn matches_any<C: EvaluationContext, O: Observer>(
+        &self,
+        context: &C,
+        observer: &mut O,
+    ) -> Result<bool, Mismatch> {
+        let value = self.attribute.find(context);
+        observer.value(|| value.ok());
+        self.apply(value?)
+    }
+
     /// The common cases without a detour; all others as [`apply`] has them.
-    #[inline]
+    #[inline(always)]
     fn apply(&self, value: ValueRef<'_>) -> Result<bool, Mismatch> {
         match (value, self.operator, &self.operand) {
-            (
-                ValueRef::String(value),
-                Operator::Equal,
-                Expression::Literal(Literal::String(literal)),
-            ) => Ok(value.as_bytes() == &**literal),
             (
                 ValueRef::String(value),
                 Operator::In,
                 Expression::Literal(Literal::Strings(literal)),
             ) => Ok(literal.contains(value)),
-            _ => apply(
-                self.operator,
-                operand(value)?,
-                match &self.operand {
-                    Expression::Literal(literal) => literal_operand(literal),
-                    Expression::Pattern(pattern) => Operand::Pattern(pattern),
-                    _ => return Err(Mismatch::NotComparable),
-                },
-            ),
+            (value, ..) => self.apply_any(value),
         }
+    }
+
+    #[inline(never)]
+    fn apply_any(&self, value: ValueRef<'_>) -> Result<bool, Mismatch> {
+        let written = match &self.operand {
+            Expression::Literal(literal) => literal_operand(literal),
+            Expression::Pattern(pattern) => Operand::Pattern(pattern),
+            _ => return Err(Mismatch::NotComparable),
+        };
+        apply(self.operator, operand(value)?, written)
     }
 }
 
 impl Attribute {
     pub(super) fn new(name: String, steps: Vec<Step>) -> Self {
         Self {
+            head: Head::of(name.as_bytes()),
             name: name.into(),
             steps: steps.into(),
         }
     }
 
+    fn name(&self) -> Text<'_> {
+        Text::with_head(self.name.as_bytes(), self.head)
+    }
+
     /// Walks to the value; a missing one and null are mismatches.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find<'a, C: EvaluationContext>(
         &self,
         context: &'a C,
     ) -> Result<ValueRef<'a>, Mismatch> {
-        let mut value = context
-            .attribute(&self.name)
-            .ok_or(Mismatch::AttributeMissing)?;
-        for step in &self.steps {
-            value = step.take(value).ok_or(Mismatch::PathBroken)?;
-        }
+        let value = context.find(&self.name());
+        let value = match self.steps.is_empty() {
+            true => value.ok_or(Mismatch::AttributeMissing)?,
+            false => self.walk(value.ok_or(Mismatch::AttributeMissing)?)?,
+        };
         match value {
             ValueRef::Null => Err(Mismatch::AttributeNull),
             value => Ok(value),
         }
+    }
+
+    fn walk<'a>(&self, from: ValueRef<'a>) -> Result<ValueRef<'a>, Mismatch> {
+        let mut steps = self.steps.iter();
+        let end = steps.try_fold(from, |value, step| step.take(value));
+        end.ok_or(Mismatch::PathBroken)
     }
 }
 

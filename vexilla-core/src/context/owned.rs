@@ -8,7 +8,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{EvaluationContext, Map, Value, ValueRef};
+use super::text::Head;
+use super::{EvaluationContext, Map, Text, Value, ValueRef};
 
 /// An entity and its attributes, owned.
 ///
@@ -44,6 +45,7 @@ pub struct Context {
 #[derive(Clone)]
 struct Attribute {
     name: Range<usize>,
+    head: Head,
     value: Stored,
 }
 
@@ -52,7 +54,7 @@ enum Stored {
     Null,
     Bool(bool),
     Number(f64),
-    String(Range<usize>),
+    String(Range<usize>, Head),
     List(Box<[Value]>),
     Map(Box<Map>),
 }
@@ -108,7 +110,7 @@ impl Context {
             Value::Null => Stored::Null,
             Value::Bool(value) => Stored::Bool(value),
             Value::Number(value) => Stored::Number(value),
-            Value::String(value) => Stored::String(self.push(&value)),
+            Value::String(value) => self.push_string(&value),
             Value::List(items) => Stored::List(items.into()),
             Value::Map(members) => Stored::Map(members.into()),
         };
@@ -117,22 +119,31 @@ impl Context {
 
     /// Sets a string attribute without allocating a string for it.
     pub fn set_str(&mut self, name: &str, value: &str) {
-        let value = Stored::String(self.push(value));
+        let value = self.push_string(value);
         self.store(name, value);
     }
 
     fn store(&mut self, name: &str, value: Stored) {
-        let known = self
-            .attributes
-            .iter()
-            .position(|attribute| self.text.get(attribute.name.clone()) == Some(name));
+        let head = Head::of(name.as_bytes());
+        let known = self.position(&Text::with_head(name.as_bytes(), head));
         match known.and_then(|index| self.attributes.get_mut(index)) {
             Some(attribute) => attribute.value = value,
             None => {
                 let name = self.push(name);
-                self.attributes.push(Attribute { name, value });
+                self.attributes.push(Attribute { name, head, value });
             }
         }
+    }
+
+    #[inline(always)]
+    fn position(&self, name: &Text<'_>) -> Option<usize> {
+        let is_named =
+            |attribute: &Attribute| name.is(attribute.head, || self.bytes(&attribute.name));
+        self.attributes.iter().position(is_named)
+    }
+
+    fn push_string(&mut self, text: &str) -> Stored {
+        Stored::String(self.push(text), Head::of(text.as_bytes()))
     }
 
     fn push(&mut self, text: &str) -> Range<usize> {
@@ -146,12 +157,19 @@ impl Context {
         self.text.get(range.start..range.end).unwrap_or_default()
     }
 
+    #[inline]
+    fn bytes(&self, range: &Range<usize>) -> &[u8] {
+        let bytes = self.text.as_bytes().get(range.start..range.end);
+        bytes.unwrap_or_default()
+    }
+
+    #[inline(always)]
     fn value<'a>(&'a self, stored: &'a Stored) -> ValueRef<'a> {
         match stored {
             Stored::Null => ValueRef::Null,
             Stored::Bool(value) => ValueRef::Bool(*value),
             Stored::Number(value) => ValueRef::Number(*value),
-            Stored::String(range) => ValueRef::String(self.str(range)),
+            Stored::String(range, _) => ValueRef::String(self.str(range)),
             Stored::List(items) => ValueRef::List(items),
             Stored::Map(members) => ValueRef::Map(members),
         }
@@ -167,12 +185,18 @@ impl EvaluationContext for Context {
         self.str(&self.entity_type)
     }
 
-    #[inline]
-    fn attribute(&self, name: &str) -> Option<ValueRef<'_>> {
-        self.attributes
-            .iter()
-            .find(|attribute| self.str(&attribute.name) == name)
-            .map(|attribute| self.value(&attribute.value))
+    #[inline(always)]
+    fn find(&self, name: &Text<'_>) -> Option<ValueRef<'_>> {
+        let attribute = self.attributes.get(self.position(name)?)?;
+        Some(self.value(&attribute.value))
+    }
+
+    #[inline(always)]
+    fn is(&self, name: &Text<'_>, string: &Text<'_>) -> Option<bool> {
+        match &self.attributes.get(self.position(name)?)?.value {
+            Stored::String(range, head) => Some(string.is(*head, || self.bytes(range))),
+            _ => None,
+        }
     }
 
     fn attributes(&self) -> impl Iterator<Item = (&str, ValueRef<'_>)> {

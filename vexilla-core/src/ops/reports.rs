@@ -141,7 +141,7 @@ pub(super) fn explain(vexilla: &Vexilla, key: &str, body: &[u8]) -> OpsResponse 
     }
     let flags = flags.for_context(context);
     let evaluation = flags.evaluate(key);
-    let error = evaluation.error().map(crate::FlagError::code);
+    let error = evaluation.error().map(|error| error.code());
     if error == Some(ErrorCode::FlagNotFound) {
         return OpsResponse::refusal(404, "no flag of this key is held");
     }

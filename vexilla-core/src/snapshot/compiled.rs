@@ -1,11 +1,13 @@
 //! One flag, compiled: from its definition to decisions.
 
-use crate::bucket::{Landing, Rollout, Share};
+use crate::bucket::Rollout;
 use crate::constraint::{Condition, Mismatch, Observer, Patterns, Strictness};
 use crate::context::EvaluationContext;
+use crate::evaluate::{EmptyEntity, random_entity};
 use crate::flag::{Flag, Origin, Variant};
 use crate::reason::Reason;
 
+use super::outcome::Outcome;
 use super::value::VariantValue;
 
 /// A flag ready to be evaluated.
@@ -15,6 +17,8 @@ pub(crate) struct CompiledFlag {
     origin: Origin,
     /// Why the flag cannot be evaluated; then there are no segments.
     problem: Option<Box<str>>,
+    /// The outcome for all contexts, if the segments are not looked at.
+    idle: Option<&'static Outcome>,
     /// In the order of the definition.
     segments: Box<[CompiledSegment]>,
     /// What the variants of the definition are worth, in its order.
@@ -26,27 +30,6 @@ pub(crate) struct CompiledFlag {
 pub(crate) struct CompiledSegment {
     pub(crate) condition: Option<Condition>,
     pub(crate) rollout: Rollout,
-    /// The reason given for a variant that this segment assigns.
-    reason: Reason,
-}
-
-/// Who is evaluated.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum EntityId<'a> {
-    Known(&'a str),
-    /// Nobody knows: rollouts that depend on it give nothing.
-    Missing,
-}
-
-/// What an evaluation of a flag came to.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Decision<'a> {
-    /// The index of the segment that ended the evaluation.
-    pub(crate) segment: Option<usize>,
-    pub(crate) share: Option<&'a Share>,
-    pub(crate) reason: Reason,
-    /// The rollout needed an entity and there was none.
-    pub(crate) entity_missing: bool,
 }
 
 /// Is told, beside what constraints do, what segments do.
@@ -54,11 +37,6 @@ pub(crate) trait SegmentObserver: Observer {
     /// The constraints of the segment of this index were evaluated.
     fn segment(&mut self, index: usize, outcome: Result<bool, Mismatch>) {
         let _ = (index, outcome);
-    }
-
-    /// Where the entity fell in the segment that matched.
-    fn landing(&mut self, rollout: &Rollout, entity: EntityId<'_>) {
-        let _ = (rollout, entity);
     }
 }
 
@@ -86,34 +64,32 @@ impl CompiledFlag {
             }
         }
         let problem = (!problems.is_empty()).then(|| problems.join("; ").into());
+        let values: Box<[_]> = definition.variants.iter().map(VariantValue::new).collect();
         let mut targeted = false;
         let segments = match problem {
             Some(_) => Box::default(),
-            None => definition
-                .segments
-                .iter()
-                .zip(conditions)
-                .map(|(segment, condition)| {
-                    let rollout = Rollout::new(&definition, segment);
+            None => conditions
+                .into_iter()
+                .enumerate()
+                .map(|(index, condition)| {
                     targeted |= condition.is_some();
-                    let reason = match (rollout.depends_on_entity(), targeted) {
-                        (true, _) => Reason::Split,
-                        (false, true) => Reason::TargetingMatch,
-                        (false, false) => Reason::Static,
-                    };
                     CompiledSegment {
                         condition,
-                        rollout,
-                        reason,
+                        rollout: Rollout::new(&definition, &values, index, targeted),
                     }
                 })
                 .collect(),
         };
-        let values = definition.variants.iter().map(VariantValue::new).collect();
+        let idle = match (&problem, definition.enabled) {
+            (Some(_), _) => Some(&Outcome::PROBLEM),
+            (None, false) => Some(&Outcome::DISABLED),
+            (None, true) => None,
+        };
         Self {
             definition,
             origin,
             problem,
+            idle,
             segments,
             values,
         }
@@ -138,63 +114,63 @@ impl CompiledFlag {
 
     /// The variant of this index, and what it is worth.
     #[inline]
-    pub(crate) fn variant(&self, index: usize) -> Option<(&Variant, &VariantValue)> {
+    pub(crate) fn variant(&self, index: u32) -> Option<(&Variant, &VariantValue)> {
+        let index = usize::try_from(index).ok()?;
         Some((
             self.definition.variants.get(index)?,
             self.values.get(index)?,
         ))
     }
 
-    /// Walks the segments: the first whose constraints hold ends the
-    /// evaluation, even if it assigns nothing. Meant for enabled flags without
-    /// a problem.
-    #[inline]
-    pub(crate) fn decide<C: EvaluationContext, O: SegmentObserver>(
+    /// The outcome that is the variant of this index, whatever the context.
+    pub(crate) fn fixed(&self, variant: usize) -> Outcome {
+        Outcome {
+            variant: u32::try_from(variant).ok(),
+            variant_id: self.definition.variants.get(variant).map(|v| v.id),
+            bool: self.values.get(variant).and_then(|value| value.bool),
+            reason: Reason::Static,
+            ..Outcome::NOTHING
+        }
+    }
+
+    /// Evaluates the flag. The first segment whose constraints hold ends the
+    /// evaluation, even if it assigns nothing.
+    pub(crate) fn evaluate<C: EvaluationContext, O: SegmentObserver>(
         &self,
-        entity: EntityId<'_>,
         context: &C,
+        empty_entity: EmptyEntity,
         observer: &mut O,
-    ) -> Decision<'_> {
+    ) -> &Outcome {
+        if let Some(outcome) = self.idle {
+            return outcome;
+        }
         for (index, segment) in self.segments.iter().enumerate() {
-            let outcome = match &segment.condition {
+            let holds = match &segment.condition {
                 Some(condition) => condition.expression.matches(context, observer),
                 None => Ok(true),
             };
-            observer.segment(index, outcome);
-            if outcome != Ok(true) {
-                continue;
+            observer.segment(index, holds);
+            if holds == Ok(true) {
+                return match context.entity_id() {
+                    "" => segment.without_entity(empty_entity),
+                    id => segment.rollout.outcome(id),
+                };
             }
-            observer.landing(&segment.rollout, entity);
-            let (share, entity_missing) = match entity {
-                EntityId::Known(id) => (segment.rollout.share(id), false),
-                EntityId::Missing if segment.rollout.depends_on_entity() => (None, true),
-                EntityId::Missing => (segment.rollout.share(""), false),
-            };
-            return Decision {
-                segment: Some(index),
-                share,
-                reason: match share {
-                    Some(_) => segment.reason,
-                    None => Reason::Default,
-                },
-                entity_missing,
-            };
         }
-        Decision {
-            segment: None,
-            share: None,
-            reason: Reason::Default,
-            entity_missing: false,
-        }
+        &Outcome::NOTHING
     }
 }
 
 impl CompiledSegment {
-    /// Where an entity falls, for explanations.
-    pub(crate) fn land(&self, entity: EntityId<'_>) -> Option<Landing> {
-        match entity {
-            EntityId::Known(id) => self.rollout.land(id),
-            EntityId::Missing => None,
+    /// The outcome for a context that names no entity.
+    #[cold]
+    fn without_entity(&self, empty_entity: EmptyEntity) -> &Outcome {
+        match empty_entity {
+            _ if !self.rollout.depends_on_entity() => self.rollout.outcome(""),
+            EmptyEntity::NoRollout => &Outcome::NO_ENTITY,
+            EmptyEntity::RandomOnce | EmptyEntity::RandomEach => {
+                self.rollout.outcome(&random_entity())
+            }
         }
     }
 }

@@ -28,6 +28,12 @@ struct Members {
 }
 
 impl VariantValue {
+    /// The string value of a variant: it always has one.
+    #[inline]
+    pub(crate) fn string_of<'a>(variant: &'a Variant, value: &'a Self) -> Option<&'a str> {
+        Some(value.string.as_deref().unwrap_or(&variant.key))
+    }
+
     pub(crate) fn new(variant: &Variant) -> Self {
         let members: Members = variant
             .attachment

@@ -174,7 +174,7 @@ impl VexillaBuilder {
     /// Outside a tokio runtime.
     pub async fn build(self) -> Result<Vexilla, SourceError> {
         let store = Arc::new(Store::new(Served {
-            overrides: Arc::new(self.overrides),
+            overrides: self.overrides.shared(),
             empty_entity: self.empty_entity,
             ..Served::default()
         }));
