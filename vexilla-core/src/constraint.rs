@@ -30,6 +30,7 @@ pub(crate) use operator::Operator;
 use crate::flag;
 use expression::Test;
 use pattern::Pattern;
+pub(crate) use pattern::Patterns;
 
 /// The operator of a regular expression whose pattern is taken literally.
 const MATCHES: &str = "MATCHES";
@@ -58,7 +59,8 @@ pub(crate) enum Strictness {
 }
 
 impl Condition {
-    /// Compiles the constraints of a segment; `None` if there are none.
+    /// Compiles the constraints of a segment; `None` if there are none. Patterns
+    /// that are known already are not compiled again.
     ///
     /// # Errors
     ///
@@ -66,6 +68,7 @@ impl Condition {
     pub(crate) fn compile(
         constraints: &[flag::Constraint],
         strictness: Strictness,
+        patterns: &mut Patterns,
     ) -> Result<Option<Self>, String> {
         let mut joined = String::new();
         let mut beyond = Vec::new();
@@ -80,17 +83,18 @@ impl Condition {
                 MATCHES => beyond.push(matches(constraint).map_err(describe)?),
                 CEL => beyond.push(cel(constraint).map_err(describe)?),
                 _ => {
-                    let text = text(constraint).map_err(describe)?;
-                    if joined.len() + text.len() > MAX_TEXT {
-                        return Err(format!("the constraints have more than {MAX_TEXT} bytes"));
-                    }
-                    if strictness == Strictness::Each {
-                        parser::parse(&text).map_err(describe)?;
-                    }
                     if !joined.is_empty() {
                         joined.push_str(" AND ");
                     }
-                    joined.push_str(&text);
+                    let start = joined.len();
+                    push_text(constraint, &mut joined).map_err(describe)?;
+                    if joined.len() > MAX_TEXT {
+                        return Err(format!("the constraints have more than {MAX_TEXT} bytes"));
+                    }
+                    if strictness == Strictness::Each {
+                        let text = joined.get(start..).unwrap_or_default();
+                        parser::parse(text).map_err(describe)?;
+                    }
                 }
             }
         }
@@ -107,7 +111,7 @@ impl Condition {
                     .filter_map(|range| joined.get(range))
                     .map(Box::from),
             );
-            Some(parsed.expression.optimized()?)
+            Some(parsed.expression.optimized(patterns)?)
         };
         Ok(expression::joined(ordinary, beyond).map(|expression| Self {
             expression,
@@ -116,8 +120,8 @@ impl Condition {
     }
 }
 
-/// The text that Flagr makes of one constraint.
-fn text(constraint: &flag::Constraint) -> Result<String, String> {
+/// Appends the text that Flagr makes of one constraint.
+fn push_text(constraint: &flag::Constraint, text: &mut String) -> Result<(), String> {
     let flag::Constraint {
         property,
         operator,
@@ -132,15 +136,18 @@ fn text(constraint: &flag::Constraint) -> Result<String, String> {
     })?;
     // Go's `strings.TrimSpace` and `str::trim` agree on what a blank is.
     let value = value.trim();
-    if matches!(operator.as_str(), "EREG" | "NEREG")
-        && let Some(pattern) = value
-            .strip_prefix('"')
-            .and_then(|rest| rest.strip_suffix('"'))
-        && !pattern.contains('/')
-    {
-        return Ok(format!("({{{property}}} {symbol} /{pattern}/)"));
-    }
-    Ok(format!("({{{property}}} {symbol} {value})"))
+    let pattern = value
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .filter(|pattern| matches!(symbol, "=~" | "!~") && !pattern.contains('/'));
+    let (open, value, close) = match pattern {
+        Some(pattern) => ("/", pattern, "/)"),
+        None => ("", value, ")"),
+    };
+    let parts = ["({", property, "} ", symbol, " ", open, value, close];
+    text.reserve(parts.iter().map(|part| part.len()).sum());
+    parts.into_iter().for_each(|part| text.push_str(part));
+    Ok(())
 }
 
 /// `property MATCHES pattern`: the pattern is the value as it stands, blanks

@@ -20,6 +20,7 @@ pub(crate) use compiled::{CompiledFlag, CompiledSegment, SegmentObserver};
 pub(crate) use outcome::Outcome;
 pub(crate) use value::VariantValue;
 
+use crate::constraint::Patterns;
 use crate::context::text::same;
 use crate::filter::{Filter, FilterReport};
 use crate::flag::{Flag, FlagSet};
@@ -78,6 +79,7 @@ impl Snapshot {
         set.assign_missing_ids();
         let faults = crate::flag::faults(&set);
         let origin = set.origin;
+        let mut patterns = Patterns::default();
         let version = set.flags.iter().map(|flag| flag.snapshot_id).max();
         let mut snapshot = Self {
             flags: Vec::with_capacity(set.flags.len()),
@@ -92,8 +94,9 @@ impl Snapshot {
             let unchanged = previous
                 .filter(|_| faults.is_empty())
                 .and_then(|previous| previous.unchanged(&flag, origin));
-            let compiled =
-                unchanged.unwrap_or_else(|| Arc::new(CompiledFlag::new(flag, origin, &faults)));
+            let compiled = unchanged.unwrap_or_else(|| {
+                Arc::new(CompiledFlag::new(flag, origin, &faults, &mut patterns))
+            });
             snapshot.insert(compiled);
         }
         let keys: Vec<_> = snapshot.flags().map(|flag| flag.key.as_str()).collect();

@@ -11,7 +11,7 @@ use super::cel::CelProgram;
 use super::literal::Literal;
 use super::operand::{Mismatch, Operand, apply, boolean, literal_operand, operand};
 use super::operator::Operator;
-use super::pattern::Pattern;
+use super::pattern::{Pattern, Patterns};
 use crate::context::text::Head;
 use crate::context::{EvaluationContext, Text, Value, ValueRef};
 
@@ -187,9 +187,9 @@ impl Expression {
     /// # Errors
     ///
     /// A pattern beyond our limits.
-    pub(super) fn optimized(self) -> Result<Self, String> {
+    pub(super) fn optimized(self, patterns: &mut Patterns) -> Result<Self, String> {
         match self {
-            Self::Chain(chain) => chain.optimized(),
+            Self::Chain(chain) => chain.optimized(patterns),
             other => Ok(other),
         }
     }
@@ -238,15 +238,15 @@ impl Chain {
         boolean(left)
     }
 
-    fn optimized(self) -> Result<Expression, String> {
-        let first = self.first.optimized()?;
+    fn optimized(self, patterns: &mut Patterns) -> Result<Expression, String> {
+        let first = self.first.optimized(patterns)?;
         let mut rest = Vec::with_capacity(self.rest.len());
         for (operator, operand) in self.rest {
-            let operand = match (operator, operand.optimized()?) {
+            let operand = match (operator, operand.optimized(patterns)?) {
                 (
                     Operator::Matches | Operator::NotMatches,
                     Expression::Literal(Literal::String(text)),
-                ) => Expression::Pattern(Pattern::new(text)?),
+                ) => Expression::Pattern(patterns.get(text)?),
                 (_, operand) => operand,
             };
             rest.push((operator, operand));

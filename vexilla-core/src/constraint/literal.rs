@@ -4,6 +4,7 @@
 //! Go's `strconv.Unquote`, numbers by `strconv.ParseFloat`, lists by
 //! `encoding/json`.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use rustc_hash::FxHashSet;
@@ -99,6 +100,9 @@ pub(super) fn string(token: &str) -> Result<Literal, String> {
 /// Go's `strconv.Unquote` of what stands between double quotes; `None` where
 /// Go reports an error.
 fn unquote(inner: &str) -> Option<Vec<u8>> {
+    if !inner.contains(['\\', '"', '\n']) {
+        return Some(inner.into());
+    }
     let mut out = Vec::with_capacity(inner.len());
     let mut rest = inner;
     while let Some(c) = rest.chars().next() {
@@ -171,7 +175,10 @@ fn parse_float(text: &str) -> Option<f64> {
         Some(unsigned) => (true, unsigned),
         None => (false, text),
     };
-    let digits = unsigned.replace('_', "");
+    let digits = match unsigned.contains('_') {
+        true => Cow::Owned(unsigned.replace('_', "")),
+        false => Cow::Borrowed(unsigned),
+    };
     let magnitude = match digits.strip_prefix("0x").or(digits.strip_prefix("0X")) {
         Some(hexadecimal) => parse_hexadecimal_float(hexadecimal)?,
         // Rust knows words and signs here that Go's tokens cannot have.
@@ -316,6 +323,11 @@ fn items<'t, T>(text: &'t str, read: fn(&'t str) -> Option<(T, &'t str)>) -> Opt
 /// U+FFFD.
 fn json_string(text: &str) -> Option<(Box<str>, &str)> {
     let mut rest = text.strip_prefix('"')?;
+    if let Some((plain, behind)) = rest.split_once('"')
+        && !plain.bytes().any(|byte| byte == b'\\' || byte < b' ')
+    {
+        return Some((plain.into(), behind));
+    }
     let mut out = String::new();
     loop {
         let c = rest.chars().next()?;

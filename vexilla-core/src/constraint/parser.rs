@@ -12,6 +12,8 @@
 //!
 //! The only addition is a bound on nested brackets, [`MAX_NESTING`].
 
+use std::borrow::Cow;
+
 use super::expression::{Attribute, Chain, Expression, Step};
 use super::literal::{self, Literal};
 use super::operator::Operator;
@@ -69,8 +71,8 @@ enum Symbol<'t> {
     Close,
     Operator(Operator),
     Attribute(Attribute),
-    String(String),
-    Number(String),
+    String(Cow<'t, str>),
+    Number(Cow<'t, str>),
     Bool(bool),
     List(String),
     Illegal(&'t str),
@@ -180,8 +182,8 @@ impl<'t> Parser<'t> {
     fn symbol_of(&mut self, token: Token<'t>) -> Symbol<'t> {
         match token.kind {
             Kind::End => Symbol::End,
-            Kind::Int | Kind::Float => Symbol::Number(token.text.to_owned()),
-            Kind::String => Symbol::String(token.text.to_owned()),
+            Kind::Int | Kind::Float => Symbol::Number(token.text.into()),
+            Kind::String => Symbol::String(token.text.into()),
             Kind::Ident => self.word(token.text),
             Kind::Char | Kind::RawString => Symbol::Illegal(token.text),
             Kind::Symbol(c) => match c {
@@ -190,7 +192,9 @@ impl<'t> Parser<'t> {
                 '-' => {
                     let number = self.next();
                     match number.kind {
-                        Kind::Int | Kind::Float => Symbol::Number(format!("-{}", number.text)),
+                        Kind::Int | Kind::Float => {
+                            Symbol::Number(format!("-{}", number.text).into())
+                        }
                         _ => Symbol::Illegal(number.text),
                     }
                 }
@@ -200,9 +204,9 @@ impl<'t> Parser<'t> {
                 '[' => self
                     .list()
                     .map_or(Symbol::Illegal(token.text), Symbol::List),
-                '/' => self
-                    .pattern()
-                    .map_or(Symbol::Illegal(token.text), Symbol::String),
+                '/' => self.pattern().map_or(Symbol::Illegal(token.text), |text| {
+                    Symbol::String(text.into())
+                }),
                 '!' => self.either(('=', Operator::NotEqual), ('~', Operator::NotMatches)),
                 '=' => self.either(('=', Operator::Equal), ('~', Operator::Matches)),
                 '>' => self.comparison(Operator::GreaterOrEqual, Operator::Greater),
@@ -213,17 +217,17 @@ impl<'t> Parser<'t> {
     }
 
     fn word(&mut self, word: &'t str) -> Symbol<'t> {
-        // As Go's `strings.ToUpper`: `ı` is an I and `ſ` an S, too.
-        let upper = word.to_uppercase();
-        let is = |keyword: &str| upper == keyword;
+        let is = |keyword: &str| is_keyword(word, keyword);
         if is("TRUE") || is("FALSE") {
             return Symbol::Bool(is("TRUE"));
         }
         if is("NOT") {
             // Whatever kind of token follows, only its text counts.
-            return match self.next().text.to_uppercase().as_str() {
-                "IN" => Symbol::Operator(Operator::NotIn),
-                "CONTAINS" => Symbol::Operator(Operator::NotContains),
+            return match self.next().text {
+                negated if is_keyword(negated, "IN") => Symbol::Operator(Operator::NotIn),
+                negated if is_keyword(negated, "CONTAINS") => {
+                    Symbol::Operator(Operator::NotContains)
+                }
                 _ => Symbol::Illegal(word),
             };
         }
@@ -300,6 +304,8 @@ impl<'t> Parser<'t> {
         let mut first = true;
         loop {
             let token = self.next_inside()?;
+            // Most names are one token, and are kept without room to spare.
+            name.reserve_exact(separator.len() + token.text.len());
             name.push_str(separator);
             name.push_str(token.text);
             if token.kind == Kind::Symbol('@') {
@@ -363,6 +369,12 @@ impl<'t> Parser<'t> {
         let token = self.next();
         (token.kind != Kind::End).then_some(token)
     }
+}
+
+/// Whether Flagr takes a word for a keyword, which is given in capitals.
+fn is_keyword(word: &str, keyword: &str) -> bool {
+    // As Go's `strings.ToUpper`: `ı` is an I and `ſ` an S, too.
+    word.eq_ignore_ascii_case(keyword) || (!word.is_ascii() && word.to_uppercase() == keyword)
 }
 
 fn chain(first: Expression, rest: Vec<(Operator, Expression)>) -> Expression {

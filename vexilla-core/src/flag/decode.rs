@@ -1,4 +1,4 @@
-//! Decoding flags out of well-formed JSON in the way of Go's `encoding/json`.
+//! Decoding flags out of JSON in the way of Go's `encoding/json`.
 //!
 //! - Member names match in any case (as Unicode folds it), unknown members are passed over.
 //! - A repeated member decodes into what its first occurrence left: the last scalar wins, lists are
@@ -124,7 +124,7 @@ const TAG: &[Member<Tag>] = &[
 ];
 
 impl<'a> Decoder<'a> {
-    /// A decoder of a text that is well-formed JSON.
+    /// A decoder of a text. What it decodes means something only if its cursor finds the text well-formed.
     pub(super) fn new(text: &'a str) -> Self {
         Self {
             cursor: Cursor::new(text),
@@ -201,17 +201,30 @@ impl<'a> Decoder<'a> {
             }
             Kind::Object => {
                 self.cursor.enter();
-                while let Some(name) = self.cursor.next_member() {
-                    if let Some((name, decode)) = find(members, &name) {
+                let mut expected = 0;
+                while self.cursor.next_name() {
+                    let Some(index) = self.member(members, expected) else {
+                        self.cursor.skip();
+                        continue;
+                    };
+                    if let Some((name, decode)) = members.get(index) {
                         self.path.push(Step::Member(name));
                         decode(self, into);
                         self.path.pop();
-                    } else {
-                        self.cursor.skip();
                     }
+                    expected = index + 1;
                 }
             }
             _ => self.mismatch("an object"),
+        }
+    }
+
+    /// Moves to the value of the next member and tells which one it is. Flagr prints members in the order of
+    /// their tables, so that mostly it is the one `expected`.
+    fn member<T>(&mut self, members: &[Member<T>], expected: usize) -> Option<usize> {
+        match members.get(expected) {
+            Some((name, _)) if self.cursor.is_name(name) => Some(expected),
+            _ => find(members, &self.cursor.name()),
         }
     }
 
@@ -270,7 +283,7 @@ impl<'a> Decoder<'a> {
                 *into = None;
             }
             // Go reads a time from the literal as it stands, escapes and all.
-            Kind::String => match self.cursor.string_source().parse() {
+            Kind::String => match self.cursor.string_source().0.parse() {
                 Ok(time) => *into = Some(time),
                 Err(error) => self.report(&error),
             },
@@ -340,11 +353,10 @@ fn unexpected(expected: &str, found: &str) -> String {
     format!("expected {expected}, found {found}")
 }
 
-fn find<'m, T>(members: &'m [Member<T>], name: &str) -> Option<&'m Member<T>> {
-    members
-        .iter()
-        .find(|(known, _)| *known == name)
-        .or_else(|| members.iter().find(|(known, _)| folds_to(name, known)))
+/// Where among the members one of this name is.
+fn find<T>(members: &[Member<T>], name: &str) -> Option<usize> {
+    let place = |is: &dyn Fn(&str) -> bool| members.iter().position(|(known, _)| is(known));
+    place(&|known| known == name).or_else(|| place(&|known| folds_to(name, known)))
 }
 
 /// Whether Go takes `name` for the member `known`: letters match in any case, and two characters beyond ASCII

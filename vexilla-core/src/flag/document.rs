@@ -192,14 +192,13 @@ fn read(text: &str) -> Result<Option<Vec<Flag>>, DocumentError> {
             "the document is empty",
         ));
     }
-    serde_json::from_str::<IgnoredAny>(text)
-        .map_err(|error| DocumentError::syntax(text, &error))?;
-
     let mut decoder = Decoder::new(text);
     let mut flags = None;
     let mut misplaced = None;
     match decoder.cursor.peek() {
-        Kind::Null => {}
+        Kind::Null => {
+            decoder.cursor.skip();
+        }
         Kind::Object => {
             decoder.cursor.enter();
             while let Some(name) = decoder.cursor.next_member() {
@@ -220,7 +219,14 @@ fn read(text: &str) -> Result<Option<Vec<Flag>>, DocumentError> {
                 }
             }
         }
-        _ => misplaced = Some((decoder.cursor.offset(), "the document is no object")),
+        _ => {
+            misplaced = Some((decoder.cursor.offset(), "the document is no object"));
+            decoder.cursor.skip();
+        }
+    }
+    if !decoder.cursor.is_well_formed() {
+        serde_json::from_str::<IgnoredAny>(text)
+            .map_err(|error| DocumentError::syntax(text, &error))?;
     }
     if let Some(offset) = decoder.cursor.too_deep() {
         let reason = "nested more than 10000 levels deep";

@@ -7,6 +7,7 @@
 //! again. Nothing in evaluation depends on them.
 
 use std::fmt;
+use std::num::NonZeroU8;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
@@ -18,7 +19,8 @@ pub struct Timestamp {
     year: u16,
     /// Minutes east of UTC.
     offset: i16,
-    month: u8,
+    /// Never 0, so that a missing time takes no more room than a time.
+    month: NonZeroU8,
     day: u8,
     hour: u8,
     minute: u8,
@@ -43,7 +45,7 @@ impl Timestamp {
         nanosecond: 0,
         year: 1,
         offset: 0,
-        month: 1,
+        month: NonZeroU8::MIN,
         day: 1,
         hour: 0,
         minute: 0,
@@ -64,61 +66,62 @@ impl FromStr for Timestamp {
 }
 
 fn parse(text: &[u8]) -> Option<Timestamp> {
-    let (year, text) = digits(text, 4)?;
-    let (month, text) = digits(after(text, b'-')?, 2)?;
-    let (day, text) = digits(after(text, b'-')?, 2)?;
-    let text = after(text, b'T')?;
-    let (hour, text) = digits(text, 2).or_else(|| digits(text, 1))?;
-    let (minute, text) = digits(after(text, b':')?, 2)?;
-    let (second, text) = digits(after(text, b':')?, 2)?;
+    let (date, text) = text.split_first_chunk::<11>()?;
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T'] = *date else {
+        return None;
+    };
+    let year = u16::from(two(y1, y2)?) * 100 + u16::from(two(y3, y4)?);
+    let (month, day) = (two(m1, m2)?, two(d1, d2)?);
+    let (hour, text) = match *text {
+        [h1, h2, ref text @ ..] if h2 != b':' => (two(h1, h2)?, text),
+        [hour, ref text @ ..] => (two(b'0', hour)?, text),
+        [] => return None,
+    };
+    let (time, text) = text.split_first_chunk::<6>()?;
+    let [b':', m1, m2, b':', s1, s2] = *time else {
+        return None;
+    };
+    let (minute, second) = (two(m1, m2)?, two(s1, s2)?);
     let (nanosecond, text) = fraction(text);
     let offset = offset(text)?;
-    let in_range = (1..=12).contains(&month)
+    let in_range = month <= 12
         && (1..=days_in(month, year)).contains(&day)
         && hour < 24
         && minute < 60
         && second < 60;
-    in_range.then_some(())?;
-    Some(Timestamp {
+    in_range.then_some(Timestamp {
         nanosecond,
         year,
         offset,
-        month: u8::try_from(month).ok()?,
-        day: u8::try_from(day).ok()?,
-        hour: u8::try_from(hour).ok()?,
-        minute: u8::try_from(minute).ok()?,
-        second: u8::try_from(second).ok()?,
+        month: NonZeroU8::new(month)?,
+        day,
+        hour,
+        minute,
+        second,
     })
 }
 
-/// The number that the first `count` bytes spell, at most four, and what follows.
-fn digits(text: &[u8], count: usize) -> Option<(u16, &[u8])> {
-    let (number, rest) = text.split_at_checked(count)?;
-    let number = number.iter().try_fold(0, |sum, byte| {
-        byte.is_ascii_digit()
-            .then(|| sum * 10 + u16::from(byte - b'0'))
-    })?;
-    Some((number, rest))
-}
-
-fn after(text: &[u8], expected: u8) -> Option<&[u8]> {
-    let (first, rest) = text.split_first()?;
-    (*first == expected).then_some(rest)
+/// The number that two digits spell.
+fn two(tens: u8, ones: u8) -> Option<u8> {
+    (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| (tens - b'0') * 10 + (ones - b'0'))
 }
 
 /// The nanoseconds of a fraction, if there is one, and what follows.
 fn fraction(text: &[u8]) -> (u32, &[u8]) {
-    let Some(rest) = after(text, b'.').or_else(|| after(text, b',')) else {
+    let [b'.' | b',', first, ..] = text else {
         return (0, text);
     };
-    let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let Some((digits, rest)) = rest.split_at_checked(count).filter(|_| count > 0) else {
+    if !first.is_ascii_digit() {
         return (0, text);
-    };
-    let padded = digits.iter().copied().chain(std::iter::repeat(b'0'));
-    let nanosecond = padded
-        .take(9)
-        .fold(0, |sum, byte| sum * 10 + u32::from(byte - b'0'));
+    }
+    let mut rest = text.get(1..).unwrap_or_default();
+    let mut nanosecond = 0;
+    let mut place = 100_000_000; // 0 behind the ninth digit
+    while let [digit @ b'0'..=b'9', behind @ ..] = rest {
+        nanosecond += u32::from(digit - b'0') * place;
+        place /= 10;
+        rest = behind;
+    }
     (nanosecond, rest)
 }
 
@@ -127,13 +130,14 @@ fn offset(text: &[u8]) -> Option<i16> {
     if text == b"Z" {
         return Some(0);
     }
-    let (sign, text) = text.split_first()?;
-    let (hours, text) = digits(text, 2)?;
-    let (minutes, text) = digits(after(text, b':')?, 2)?;
-    if !text.is_empty() || hours > 24 || minutes > 60 {
+    let [sign, h1, h2, b':', m1, m2] = *text else {
+        return None;
+    };
+    let (hours, minutes) = (two(h1, h2)?, two(m1, m2)?);
+    if hours > 24 || minutes > 60 {
         return None;
     }
-    let offset = i16::try_from(hours * 60 + minutes).ok()?;
+    let offset = i16::from(hours) * 60 + i16::from(minutes);
     match sign {
         b'+' => Some(offset),
         b'-' => Some(-offset),
@@ -141,7 +145,7 @@ fn offset(text: &[u8]) -> Option<i16> {
     }
 }
 
-fn days_in(month: u16, year: u16) -> u16 {
+fn days_in(month: u8, year: u16) -> u8 {
     match month {
         2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => {
             29
@@ -191,6 +195,11 @@ impl Serialize for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_time_takes_no_more_room_than_a_time() {
+        assert_eq!(size_of::<Option<Timestamp>>(), size_of::<Timestamp>());
+    }
 
     #[test]
     fn reads_what_go_reads_and_prints_what_go_prints() {

@@ -1,7 +1,7 @@
 //! One flag, compiled: from its definition to decisions.
 
 use crate::bucket::Rollout;
-use crate::constraint::{Condition, Mismatch, Observer, Strictness};
+use crate::constraint::{Condition, Mismatch, Observer, Patterns, Strictness};
 use crate::context::EvaluationContext;
 use crate::evaluate::{EmptyEntity, random_entity};
 use crate::flag::{Flag, Origin, Variant};
@@ -45,7 +45,12 @@ impl SegmentObserver for () {}
 impl CompiledFlag {
     /// Compiles a definition whose ids are filled. Its own faults and those
     /// that its set has found become its problem.
-    pub(crate) fn new(definition: Flag, origin: Origin, faults: &[String]) -> Self {
+    pub(crate) fn new(
+        definition: Flag,
+        origin: Origin,
+        faults: &[String],
+        patterns: &mut Patterns,
+    ) -> Self {
         let strictness = match origin {
             Origin::Export => Strictness::Joined,
             Origin::File => Strictness::Each,
@@ -53,7 +58,7 @@ impl CompiledFlag {
         let mut problems = faults.to_vec();
         let mut conditions = Vec::with_capacity(definition.segments.len());
         for (index, segment) in definition.segments.iter().enumerate() {
-            match Condition::compile(&segment.constraints, strictness) {
+            match Condition::compile(&segment.constraints, strictness, patterns) {
                 Ok(condition) => conditions.push(condition),
                 Err(problem) => problems.push(format!("segment[{index}]: {problem}")),
             }

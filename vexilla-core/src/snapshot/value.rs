@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use crate::flag::Variant;
+use crate::flag::{Attachment, Variant};
 
 /// The values of one variant, by type; `None` where it has none of that type.
 #[derive(Debug, Clone)]
@@ -38,7 +38,10 @@ impl VariantValue {
         let members: Members = variant
             .attachment
             .as_ref()
-            .and_then(|attachment| serde_json::from_str(attachment.json()).ok())
+            .map(Attachment::json)
+            // Without members, as most variants are, there is nothing to look at.
+            .filter(|json| *json != "{}")
+            .and_then(|json| serde_json::from_str(json).ok())
             .unwrap_or_default();
         let number = members.value.as_f64();
         let key = variant.key.as_str();
