@@ -29,7 +29,6 @@ use crate::settings::Settings;
 /// middleware that is wrapped last stands outermost.
 #[derive(Debug, Clone)]
 pub struct VexillaLayer {
-    vexilla: Vexilla,
     settings: Arc<Settings>,
 }
 
@@ -38,8 +37,8 @@ impl VexillaLayer {
     #[must_use]
     pub fn new(vexilla: Vexilla) -> Self {
         Self {
-            vexilla,
             settings: Arc::new(Settings {
+                vexilla,
                 rules: ContextRules::new(),
                 eager: false,
             }),
@@ -97,8 +96,8 @@ impl<S: Service<ServiceRequest>> Service<ServiceRequest> for VexillaService<S> {
     }
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let VexillaLayer { vexilla, settings } = &self.layer;
-        let record = RequestFlags::new(vexilla.pin(), Arc::clone(settings));
+        let VexillaLayer { settings } = &self.layer;
+        let record = RequestFlags::new(Arc::clone(settings));
         request.extensions_mut().insert(record);
         if settings.eager
             && let Ok(flags) = flags_from(&request)

@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use http::Request;
 use http::request::Parts;
+use vexilla_core::Flags;
 use vexilla_core::request::{MISSING_LAYER, RequestView};
-use vexilla_core::{Flags, Pinned};
 
 use crate::settings::Settings;
 use crate::view::HttpRequest;
@@ -15,15 +15,13 @@ use crate::view::HttpRequest;
 /// What the layer leaves in the extensions of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestFlags {
-    pinned: Pinned,
     settings: Arc<Settings>,
     flags: OnceLock<Flags>,
 }
 
 impl RequestFlags {
-    pub(crate) fn new(pinned: Pinned, settings: Arc<Settings>) -> Self {
+    pub(crate) fn new(settings: Arc<Settings>) -> Self {
         Self {
-            pinned,
             settings,
             flags: OnceLock::new(),
         }
@@ -33,7 +31,7 @@ impl RequestFlags {
         let make = || {
             let request = request(&self.settings);
             let context = self.settings.rules.context(&RequestView::new(&request));
-            self.pinned.flags(context)
+            self.settings.vexilla.flags(context)
         };
         self.flags.get_or_init(make).clone()
     }

@@ -33,7 +33,6 @@ use crate::view::peer_addr;
 /// layer outside of the router sees the whole.
 #[derive(Debug, Clone)]
 pub struct VexillaLayer {
-    vexilla: Vexilla,
     settings: Arc<Settings>,
 }
 
@@ -42,8 +41,8 @@ impl VexillaLayer {
     #[must_use]
     pub fn new(vexilla: Vexilla) -> Self {
         Self {
-            vexilla,
             settings: Arc::new(Settings {
+                vexilla,
                 rules: ContextRules::new(),
                 find_peer: peer_addr,
                 eager: false,
@@ -108,8 +107,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let VexillaLayer { vexilla, settings } = &self.layer;
-        let record = RequestFlags::new(vexilla.pin(), Arc::clone(settings));
+        let VexillaLayer { settings } = &self.layer;
+        let record = RequestFlags::new(Arc::clone(settings));
         request.extensions_mut().insert(record);
         if settings.eager
             && let Ok(flags) = flags_from(&request)
