@@ -85,7 +85,8 @@ fn flags<'a>(
         Arc::clone(&record.settings)
     };
     // Closures of the rules run here, with no borrow of the extensions held.
-    let context = settings.rules.context(&RequestView::new(&request()));
+    let request = request().known_names(settings.header_names());
+    let context = settings.rules().context(&RequestView::new(&request));
     let made = settings.vexilla.flags(context);
     let extensions = extensions();
     let record = extensions.get::<RequestFlags>()?;

@@ -37,18 +37,14 @@ impl VexillaLayer {
     #[must_use]
     pub fn new(vexilla: Vexilla) -> Self {
         Self {
-            settings: Arc::new(Settings {
-                vexilla,
-                rules: ContextRules::new(),
-                eager: false,
-            }),
+            settings: Arc::new(Settings::new(vexilla)),
         }
     }
 
     /// Sets what of a request becomes entity and attributes.
     #[must_use]
     pub fn context(self, rules: ContextRules) -> Self {
-        self.set(|settings| settings.rules = rules)
+        self.set(|settings| settings.set_rules(rules))
     }
 
     /// Makes the context in the layer and leaves [`Flags`](vexilla_core::Flags)

@@ -19,6 +19,7 @@
 //!     .attribute("age", header("x-age").number());
 //! ```
 
+mod address;
 mod field;
 mod injected;
 mod rules;
@@ -33,6 +34,9 @@ pub use rules::ContextRules;
 
 /// What a handler is told when no Vexilla layer stands around its route.
 pub const MISSING_LAYER: &str = "no feature flags in this request: no VexillaLayer stands around its route; add VexillaLayer::new(vexilla) with .layer(…) (axum, tower) or .wrap(…) (actix-web)";
+
+/// The header that cookies come in.
+const COOKIE: &str = "cookie";
 
 /// A request as an adapter sees it.
 pub trait RequestParts {
@@ -120,7 +124,7 @@ impl<'a> RequestView<'a> {
 
     /// Calls `take` with the first cookie of this name, if there is one.
     fn lend_cookie(&self, name: &str, mut take: impl FnMut(&str)) {
-        self.lend_headers("cookie", |cookies| {
+        self.lend_headers(COOKIE, |cookies| {
             let value = cookies.split(';').find_map(|pair| {
                 let (known, value) = pair.split_once('=')?;
                 (known.trim() == name).then(|| value.trim())

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{RequestView, small_letters};
+use super::{COOKIE, RequestView, small_letters};
 use crate::context::{Context, Value};
 
 /// Headers and cookies longer than this are passed over, in bytes: attributes
@@ -87,6 +87,15 @@ impl Field {
             None => other,
         }));
         self
+    }
+
+    /// The names of the headers that are read for the field, in small letters.
+    pub(super) fn header_names(&self) -> impl Iterator<Item = &str> {
+        let fields = std::iter::successors(Some(self), |field| field.otherwise.as_deref());
+        fields.map(|field| match &field.place {
+            Place::Header(name) => name,
+            Place::Cookie(_) => COOKIE,
+        })
     }
 
     /// Sets the entity's id to the text of the field, whatever its type.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use super::address::AddressText;
 use super::field::USER_AGENT;
 use super::{Field, InjectedContext, RequestView, cookie, header};
 use crate::context::Context;
@@ -129,7 +130,7 @@ impl ContextRules {
             context.set_str("path", request.path());
             context.set_str("method", request.method());
             if let Some(peer) = request.peer_addr() {
-                context.set_str("remote_addr", &peer.ip().to_string());
+                context.set_str("remote_addr", AddressText::new(peer.ip()).as_str());
             }
         }
         for (name, field) in &self.attributes {
@@ -142,6 +143,20 @@ impl ContextRules {
             injected.add(Some(request), &mut context);
         }
         context
+    }
+
+    /// The names of the headers that fields of the rules read, in small letters,
+    /// some of them perhaps more than once: for adapters that can look up a name
+    /// faster when they have prepared it. Closures may read others.
+    pub fn header_names(&self) -> impl Iterator<Item = &str> {
+        let entity = match &self.entity {
+            Entity::Field(field) => Some(field),
+            Entity::Closure(_) => None,
+        };
+        let user_agent = self.request_attributes.then_some(&USER_AGENT);
+        let attributes = self.attributes.iter().map(|(_, field)| field);
+        let fields = entity.into_iter().chain(user_agent).chain(attributes);
+        fields.flat_map(Field::header_names)
     }
 
     /// A context with room for what the rules put into it, as far as can be
