@@ -5,12 +5,13 @@ use super::Vexilla;
 use super::flag::{Constraint, Flag, Segment, Variant};
 use super::request::{ContextRules, header};
 
-/// 200 flags of one form (S1): a string constraint, then a rollout to 50 %.
-pub(crate) fn vexilla() -> Vexilla {
+/// 200 flags of one form (S1): an attribute must be this string, then half of the
+/// users follow.
+pub(crate) fn vexilla(attribute: &str, value: &str) -> Vexilla {
     let flag = |n: u32| {
         let segment = Segment::new()
             .rollout(50)
-            .constraint(Constraint::new("country", "EQ", "\"BR\""))
+            .constraint(Constraint::new(attribute, "EQ", format!("{value:?}")))
             .distribution("on", 100);
         Flag::new(format!("flag-{n}"))
             .enabled(true)

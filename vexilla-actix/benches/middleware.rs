@@ -122,8 +122,9 @@ fn middleware(c: &mut Criterion) {
     });
     let value = Arc::new(black_box(7_u64));
     let inner = no_read;
-    let layer = VexillaLayer::new(flags::vexilla());
-    let of_headers = layer.clone().context(flags::four_headers());
+    let layer = VexillaLayer::new(flags::vexilla("method", "GET"));
+    let of_headers = VexillaLayer::new(flags::vexilla("country", "BR"));
+    let of_headers = of_headers.context(flags::four_headers());
     let cases = vec![
         case("one extension", AddExtension { inner, value }),
         case("layer, no flag read", around(&layer, no_read)),

@@ -14,10 +14,12 @@ use crate::settings::Settings;
 
 /// Gives every request its flags, as middleware: `App::new().wrap(layer)`.
 ///
-/// The layer pins the flags as they are when the request arrives and leaves
-/// them in its extensions; the context is made when flags are first read.
-/// A request that reads none pays for that one extension. Make the layer
-/// outside of `HttpServer::new` and clone it inside.
+/// The layer leaves one extension in a request, and a request that reads no flag
+/// pays for nothing else. When flags are first looked at, the context is made and
+/// the flags are pinned as they are then: every later look at the same request
+/// sees the same, however long it takes.
+///
+/// Make the layer outside of `HttpServer::new` and clone it inside.
 ///
 /// # Order
 ///

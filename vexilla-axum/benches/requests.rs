@@ -31,10 +31,12 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::routing::get;
 use cpu_time::ThreadTime;
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
+use tower_http::add_extension::AddExtensionLayer;
 use vexilla_axum::{Flags, Vexilla, VexillaLayer, flag, request};
 
 #[path = "../../benches/flags.rs"]
@@ -48,20 +50,40 @@ const ROUNDS: usize = 200;
 const ANSWER: &str = "the answer";
 
 /// The services; how the others compare with the first is printed.
-const SERVICES: [(&str, fn() -> Router); 3] = [
-    ("without flags", without),
-    ("without flags, again", without),
-    ("five flags read", with),
+const SERVICES: [(&str, fn() -> Router); 7] = [
+    ("no layer", plain),
+    ("no layer, again", plain),
+    ("AddExtension", || {
+        plain().layer(AddExtensionLayer::new(Arc::new(7_u64)))
+    }),
+    ("layer, no flag read", || plain().layer(layer())),
+    ("layer, flags extracted", || reading(layer(), [])),
+    ("layer, five flags read, default rules", || {
+        reading(layer(), FIVE)
+    }),
+    ("layer, five flags read, four headers", || {
+        let vexilla = flags::vexilla("country", "BR");
+        reading(
+            VexillaLayer::new(vexilla).context(flags::four_headers()),
+            FIVE,
+        )
+    }),
 ];
 
-fn without() -> Router {
+const FIVE: [&str; 5] = ["flag-7", "flag-51", "flag-90", "flag-133", "flag-180"];
+
+fn plain() -> Router {
     Router::new().route("/", get(async || ANSWER))
 }
 
-fn with() -> Router {
-    let layer = VexillaLayer::new(flags::vexilla()).context(flags::four_headers());
-    let handler = async |flags: Flags| {
-        for key in ["flag-7", "flag-51", "flag-90", "flag-133", "flag-180"] {
+fn layer() -> VexillaLayer {
+    VexillaLayer::new(flags::vexilla("method", "GET"))
+}
+
+/// A service whose handler reads these flags.
+fn reading<const N: usize>(layer: VexillaLayer, keys: [&'static str; N]) -> Router {
+    let handler = async move |flags: Flags| {
+        for key in keys {
             black_box(flags.bool(black_box(key)));
         }
         ANSWER
@@ -212,12 +234,12 @@ fn report(rounds: &[[Turn; SERVICES.len()]]) {
         "{count} rounds of {per_turn} requests to each service over {CONNECTIONS} connections"
     );
     println!(
-        "{:<24}{:>14}{:>10}{:>16}{:>10}",
+        "{:<40}{:>14}{:>10}{:>16}{:>10}",
         "", "requests a s", "ratio", "a CPU second", "ratio"
     );
     let clock: fn(&Turn) -> Duration = |turn| turn.clock;
     for (service, (name, _)) in SERVICES.iter().enumerate() {
-        print!("{name:<24}");
+        print!("{name:<40}");
         for (time, width) in [(clock, 14), (|turn: &Turn| turn.serving, 16)] {
             let of = |round: &[Turn], service| {
                 round

@@ -91,8 +91,9 @@ fn layer(c: &mut Criterion) {
         black_box(flags.is_ok_and(|flags| flags.bool(black_box("flag-7"))));
     });
     let add = AddExtensionLayer::new(Arc::new(black_box(7_u64)));
-    let layer = VexillaLayer::new(flags::vexilla());
-    let of_headers = layer.clone().context(flags::four_headers());
+    let layer = VexillaLayer::new(flags::vexilla("method", "GET"));
+    let of_headers = VexillaLayer::new(flags::vexilla("country", "BR"));
+    let of_headers = of_headers.context(flags::four_headers());
     let cases = vec![
         case("AddExtension", add.layer(no_read)),
         case("layer, no flag read", layer.layer(no_read)),

@@ -39,8 +39,9 @@ impl RequestFlags {
 
 /// The flags of a request, for middleware and handlers of plain tower services.
 ///
-/// The context is made of the request as it is at the first call; every later
-/// call, and every extractor, gets the same.
+/// At the first call the context is made of the request as it is then, and the
+/// flags are pinned as they are then; every later call, and every extractor, gets
+/// the same.
 ///
 /// # Errors
 ///

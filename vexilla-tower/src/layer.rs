@@ -16,9 +16,10 @@ use crate::view::peer_addr;
 
 /// Gives every request its flags.
 ///
-/// The layer pins the flags as they are when the request arrives and leaves
-/// them in its extensions; the context is made when flags are first read.
-/// A request that reads none pays for that one extension.
+/// The layer leaves one extension in a request, and a request that reads no flag
+/// pays for nothing else. When flags are first looked at, the context is made and
+/// the flags are pinned as they are then: every later look at the same request
+/// sees the same, however long it takes.
 ///
 /// # Order
 ///
