@@ -27,13 +27,12 @@
 use std::hint::black_box;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
 use cpu_time::ThreadTime;
-use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Handle};
@@ -51,8 +50,11 @@ const ROUNDS: usize = 200;
 
 const ANSWER: &str = "the answer";
 
+/// A name, and what makes the router.
+type Service = (&'static str, fn() -> Router);
+
 /// The services; how the others compare with the first is printed.
-const SERVICES: [(&str, fn() -> Router); 7] = [
+const SERVICES: [Service; 7] = [
     ("no layer", plain),
     ("no layer, again", plain),
     ("AddExtension", || {
@@ -124,10 +126,8 @@ fn main() -> io::Result<()> {
     let Some(server) = handles.first() else {
         return Err(io::Error::other("no service started"));
     };
-    let rounds = match std::env::args().any(|argument| argument == "--bench") {
-        true => ROUNDS,
-        false => 1,
-    };
+    let measuring = std::env::args().any(|argument| argument == "--bench");
+    let rounds = if measuring { ROUNDS } else { 1 };
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let rounds = runtime.block_on(measure(server, &addresses, rounds))?;
     report(&rounds);

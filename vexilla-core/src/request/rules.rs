@@ -27,6 +27,9 @@ pub struct ContextRules {
 /// the path: browsers name themselves in 80 to 150 bytes.
 const REQUEST_ATTRIBUTES: usize = 224;
 
+/// Room for the names of the injected attributes, and for some headers.
+const INJECTED: usize = 192;
+
 type Change = Arc<dyn Fn(&RequestView<'_>, &mut Context) + Send + Sync>;
 type FindEntity = Arc<dyn Fn(&RequestView<'_>) -> Option<String> + Send + Sync>;
 
@@ -170,6 +173,13 @@ impl ContextRules {
             text += REQUEST_ATTRIBUTES + request.path().len();
             attributes += 4;
         }
+        if self.injected.is_some() {
+            text += INJECTED;
+            attributes += 8;
+        }
+        let by_closures = self.closures.len();
+        text += 2 * VALUE * by_closures;
+        attributes += by_closures;
         Context::with_capacity(text, attributes)
     }
 }
