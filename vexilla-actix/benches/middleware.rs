@@ -22,7 +22,7 @@
 //! |---|---|---|
 //! | inserting an extension, or the middleware | 1 | by actix-web: the box of the extension (and a table, for the first requests of a connection) |
 //! | first look at the flags | 3 | the text of the context, the list of its attributes, the shared part of `Flags` |
-//! | each attribute that is a list | 1 + its items | the list and its strings |
+//! | each attribute that is a list | 2 + its items | the pieces of the header, the list, its strings |
 //! | every later look, every flag read | 0 | |
 
 use std::convert::Infallible;

@@ -20,7 +20,7 @@
 //! |---|---|---|
 //! | `AddExtension`, or the layer | 3 | by `http`: the map of extensions, its table, the box of the one in it |
 //! | first look at the flags | 3 | the text of the context, the list of its attributes, the shared part of `Flags` |
-//! | each attribute that is a list | 1 + its items | the list and its strings |
+//! | each attribute that is a list | 2 + its items | the pieces of the header, the list, its strings |
 //! | the address of the peer, where it is known | 0 | |
 //! | every later look, every flag read | 0 | |
 
