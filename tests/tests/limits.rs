@@ -3,8 +3,6 @@
 //! set shares what did not change. What the sizes cost, the bench of the same
 //! name shows.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
 use vexilla_core::{Context, Filter, FlagSet, Snapshot, Vexilla};
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use actix_web::dev::{Extensions, ServiceRequest};
 use actix_web::guard::GuardContext;
 use actix_web::{HttpMessage, HttpRequest, ResponseError};
+use vexilla_core::Flags;
 use vexilla_core::request::{MISSING_LAYER, RequestView};
-use vexilla_core::{Flags, Pinned};
 
 use crate::settings::Settings;
 use crate::view::ActixRequest;
@@ -16,15 +16,13 @@ use crate::view::ActixRequest;
 /// What the layer leaves in the extensions of a request.
 #[derive(Debug)]
 pub(crate) struct RequestFlags {
-    pinned: Pinned,
     settings: Arc<Settings>,
     flags: OnceCell<Flags>,
 }
 
 impl RequestFlags {
-    pub(crate) fn new(pinned: Pinned, settings: Arc<Settings>) -> Self {
+    pub(crate) fn new(settings: Arc<Settings>) -> Self {
         Self {
-            pinned,
             settings,
             flags: OnceCell::new(),
         }
@@ -33,8 +31,9 @@ impl RequestFlags {
 
 /// The flags of a request, for middleware, guards and handlers.
 ///
-/// The context is made of the request as it is at the first call; every later
-/// call, and every extractor, gets the same.
+/// At the first call the context is made of the request as it is then, and the
+/// flags are pinned as they are then; every later call, and every extractor, gets
+/// the same.
 ///
 /// # Errors
 ///
@@ -78,17 +77,18 @@ fn flags<'a>(
     extensions: impl Fn() -> Ref<'a, Extensions>,
     request: impl FnOnce() -> ActixRequest<'a>,
 ) -> Option<Flags> {
-    let (pinned, settings) = {
+    let settings = {
         let extensions = extensions();
         let record = extensions.get::<RequestFlags>()?;
         if let Some(flags) = record.flags.get() {
             return Some(flags.clone());
         }
-        (record.pinned.clone(), Arc::clone(&record.settings))
+        Arc::clone(&record.settings)
     };
     // Closures of the rules run here, with no borrow of the extensions held.
-    let context = settings.rules.context(&RequestView::new(&request()));
-    let made = pinned.flags(context);
+    let request = request().known_names(settings.header_names());
+    let context = settings.rules().context(&RequestView::new(&request));
+    let made = settings.vexilla.flags(context);
     let extensions = extensions();
     let record = extensions.get::<RequestFlags>()?;
     Some(record.flags.get_or_init(|| made).clone())

@@ -14,10 +14,12 @@ use crate::settings::Settings;
 
 /// Gives every request its flags, as middleware: `App::new().wrap(layer)`.
 ///
-/// The layer pins the flags as they are when the request arrives and leaves
-/// them in its extensions; the context is made when flags are first read.
-/// A request that reads none pays for that one extension. Make the layer
-/// outside of `HttpServer::new` and clone it inside.
+/// The layer leaves one extension in a request, and a request that reads no flag
+/// pays for nothing else. When flags are first looked at, the context is made and
+/// the flags are pinned as they are then: every later look at the same request
+/// sees the same, however long it takes.
+///
+/// Make the layer outside of `HttpServer::new` and clone it inside.
 ///
 /// # Order
 ///
@@ -29,7 +31,6 @@ use crate::settings::Settings;
 /// middleware that is wrapped last stands outermost.
 #[derive(Debug, Clone)]
 pub struct VexillaLayer {
-    vexilla: Vexilla,
     settings: Arc<Settings>,
 }
 
@@ -38,18 +39,14 @@ impl VexillaLayer {
     #[must_use]
     pub fn new(vexilla: Vexilla) -> Self {
         Self {
-            vexilla,
-            settings: Arc::new(Settings {
-                rules: ContextRules::new(),
-                eager: false,
-            }),
+            settings: Arc::new(Settings::new(vexilla)),
         }
     }
 
     /// Sets what of a request becomes entity and attributes.
     #[must_use]
     pub fn context(self, rules: ContextRules) -> Self {
-        self.set(|settings| settings.rules = rules)
+        self.set(|settings| settings.set_rules(rules))
     }
 
     /// Makes the context in the layer and leaves [`Flags`](vexilla_core::Flags)
@@ -97,8 +94,8 @@ impl<S: Service<ServiceRequest>> Service<ServiceRequest> for VexillaService<S> {
     }
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let VexillaLayer { vexilla, settings } = &self.layer;
-        let record = RequestFlags::new(vexilla.pin(), Arc::clone(settings));
+        let VexillaLayer { settings } = &self.layer;
+        let record = RequestFlags::new(Arc::clone(settings));
         request.extensions_mut().insert(record);
         if settings.eager
             && let Ok(flags) = flags_from(&request)

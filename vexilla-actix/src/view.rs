@@ -6,12 +6,14 @@ use std::net::SocketAddr;
 
 use actix_web::dev::{Extensions, RequestHead};
 use actix_web::guard::GuardContext;
+use actix_web::http::header::HeaderName;
 use actix_web::{HttpMessage, HttpRequest};
 use vexilla_core::request::{RequestParts, RequestView};
 
 /// An actix-web request, borrowed.
 pub(crate) struct ActixRequest<'a> {
     head: &'a RequestHead,
+    known_names: &'a [HeaderName],
     peer_addr: Option<SocketAddr>,
     native: Native<'a>,
 }
@@ -28,6 +30,7 @@ impl<'a> ActixRequest<'a> {
     pub(crate) fn of_request(request: &'a HttpRequest) -> Self {
         Self {
             head: request.head(),
+            known_names: &[],
             peer_addr: request.peer_addr(),
             native: Native::Request(request),
         }
@@ -36,9 +39,16 @@ impl<'a> ActixRequest<'a> {
     pub(crate) fn of_guard(guard: &'a GuardContext<'_>) -> Self {
         Self {
             head: guard.head(),
+            known_names: &[],
             peer_addr: guard.head().peer_addr,
             native: Native::Extensions(guard.req_data()),
         }
+    }
+
+    /// Sets names of headers that may be asked for, to be found faster.
+    pub(crate) fn known_names(mut self, names: &'a [HeaderName]) -> Self {
+        self.known_names = names;
+        self
     }
 }
 
@@ -68,7 +78,12 @@ impl RequestParts for ActixRequest<'_> {
     }
 
     fn headers_named(&self, name: &str, each: &mut dyn FnMut(&[u8]) -> bool) {
-        for value in self.head.headers().get_all(name) {
+        let mut known = self.known_names.iter();
+        let values = match known.find(|known| known.as_str() == name) {
+            Some(known) => self.head.headers().get_all(known),
+            None => self.head.headers().get_all(name),
+        };
+        for value in values {
             if !each(value.as_bytes()) {
                 return;
             }

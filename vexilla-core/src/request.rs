@@ -19,6 +19,7 @@
 //!     .attribute("age", header("x-age").number());
 //! ```
 
+mod address;
 mod field;
 mod injected;
 mod rules;
@@ -33,6 +34,9 @@ pub use rules::ContextRules;
 
 /// What a handler is told when no Vexilla layer stands around its route.
 pub const MISSING_LAYER: &str = "no feature flags in this request: no VexillaLayer stands around its route; add VexillaLayer::new(vexilla) with .layer(…) (axum, tower) or .wrap(…) (actix-web)";
+
+/// The header that cookies come in.
+const COOKIE: &str = "cookie";
 
 /// A request as an adapter sees it.
 pub trait RequestParts {
@@ -114,29 +118,36 @@ impl<'a> RequestView<'a> {
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<String> {
         let mut found = None;
-        self.each_header_named("cookie", |cookies| {
-            found = cookies.split(';').find_map(|pair| {
-                let (known, value) = pair.split_once('=')?;
-                let value = value.trim();
-                let unquoted = value
-                    .strip_prefix('"')
-                    .and_then(|value| value.strip_suffix('"'));
-                (known.trim() == name).then(|| unquoted.unwrap_or(value).to_owned())
-            });
-            found.is_none()
-        });
+        self.lend_cookie(name, |value| found = Some(value.to_owned()));
         found
+    }
+
+    /// Calls `take` with the first cookie of this name, if there is one.
+    fn lend_cookie(&self, name: &str, mut take: impl FnMut(&str)) {
+        self.lend_headers(COOKIE, |cookies| {
+            let value = cookies.split(';').find_map(|pair| {
+                let (known, value) = pair.split_once('=')?;
+                (known.trim() == name).then(|| value.trim())
+            });
+            let Some(value) = value else { return true };
+            let unquoted = value
+                .strip_prefix('"')
+                .and_then(|value| value.strip_suffix('"'));
+            take(unquoted.unwrap_or(value));
+            false
+        });
     }
 
     /// Calls `each` with the value of every header of this name (in whatever
     /// case) that is UTF-8, until it gives `false`.
-    pub fn each_header_named(&self, name: &str, mut each: impl FnMut(&str) -> bool) {
-        let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            Cow::Owned(name.to_ascii_lowercase())
-        } else {
-            Cow::Borrowed(name)
-        };
-        self.parts.headers_named(&name, &mut |value| {
+    pub fn each_header_named(&self, name: &str, each: impl FnMut(&str) -> bool) {
+        self.lend_headers(&small_letters(Cow::Borrowed(name)), each);
+    }
+
+    /// [`each_header_named`](Self::each_header_named), of a name in small
+    /// letters.
+    fn lend_headers(&self, name: &str, mut each: impl FnMut(&str) -> bool) {
+        self.parts.headers_named(name, &mut |value| {
             std::str::from_utf8(value).map_or(true, &mut each)
         });
     }
@@ -151,6 +162,15 @@ impl<'a> RequestView<'a> {
     #[must_use]
     pub fn native(&self) -> &'a dyn Any {
         self.parts.native()
+    }
+}
+
+/// The name of a header, as [`RequestParts`] have it.
+fn small_letters(name: Cow<'_, str>) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        name
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use http::Request;
 use http::request::Parts;
+use vexilla_core::Flags;
 use vexilla_core::request::{MISSING_LAYER, RequestView};
-use vexilla_core::{Flags, Pinned};
 
 use crate::settings::Settings;
 use crate::view::HttpRequest;
@@ -15,15 +15,13 @@ use crate::view::HttpRequest;
 /// What the layer leaves in the extensions of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestFlags {
-    pinned: Pinned,
     settings: Arc<Settings>,
     flags: OnceLock<Flags>,
 }
 
 impl RequestFlags {
-    pub(crate) fn new(pinned: Pinned, settings: Arc<Settings>) -> Self {
+    pub(crate) fn new(settings: Arc<Settings>) -> Self {
         Self {
-            pinned,
             settings,
             flags: OnceLock::new(),
         }
@@ -33,7 +31,7 @@ impl RequestFlags {
         let make = || {
             let request = request(&self.settings);
             let context = self.settings.rules.context(&RequestView::new(&request));
-            self.pinned.flags(context)
+            self.settings.vexilla.flags(context)
         };
         self.flags.get_or_init(make).clone()
     }
@@ -41,8 +39,9 @@ impl RequestFlags {
 
 /// The flags of a request, for middleware and handlers of plain tower services.
 ///
-/// The context is made of the request as it is at the first call; every later
-/// call, and every extractor, gets the same.
+/// At the first call the context is made of the request as it is then, and the
+/// flags are pinned as they are then; every later call, and every extractor, gets
+/// the same.
 ///
 /// # Errors
 ///

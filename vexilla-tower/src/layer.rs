@@ -16,9 +16,10 @@ use crate::view::peer_addr;
 
 /// Gives every request its flags.
 ///
-/// The layer pins the flags as they are when the request arrives and leaves
-/// them in its extensions; the context is made when flags are first read.
-/// A request that reads none pays for that one extension.
+/// The layer leaves one extension in a request, and a request that reads no flag
+/// pays for nothing else. When flags are first looked at, the context is made and
+/// the flags are pinned as they are then: every later look at the same request
+/// sees the same, however long it takes.
 ///
 /// # Order
 ///
@@ -33,7 +34,6 @@ use crate::view::peer_addr;
 /// layer outside of the router sees the whole.
 #[derive(Debug, Clone)]
 pub struct VexillaLayer {
-    vexilla: Vexilla,
     settings: Arc<Settings>,
 }
 
@@ -42,8 +42,8 @@ impl VexillaLayer {
     #[must_use]
     pub fn new(vexilla: Vexilla) -> Self {
         Self {
-            vexilla,
             settings: Arc::new(Settings {
+                vexilla,
                 rules: ContextRules::new(),
                 find_peer: peer_addr,
                 eager: false,
@@ -108,8 +108,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let VexillaLayer { vexilla, settings } = &self.layer;
-        let record = RequestFlags::new(vexilla.pin(), Arc::clone(settings));
+        let VexillaLayer { settings } = &self.layer;
+        let record = RequestFlags::new(Arc::clone(settings));
         request.extensions_mut().insert(record);
         if settings.eager
             && let Ok(flags) = flags_from(&request)

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::RequestView;
+use super::{COOKIE, RequestView, small_letters};
 use crate::context::{Context, Value};
 
 /// Headers and cookies longer than this are passed over, in bytes: attributes
@@ -20,6 +20,7 @@ pub struct Field {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
+    /// Its name in small letters.
     Header(Cow<'static, str>),
     Cookie(Cow<'static, str>),
 }
@@ -32,11 +33,14 @@ enum Kind {
     List,
 }
 
+/// The header that says which program asks.
+pub(super) static USER_AGENT: Field = Field::at(Place::Header(Cow::Borrowed("user-agent")));
+
 /// The header of this name, in whatever case. Of several, the first that is
 /// UTF-8, not empty and no longer than 8 KiB.
 #[must_use]
 pub fn header(name: impl Into<Cow<'static, str>>) -> Field {
-    Field::at(Place::Header(name.into()))
+    Field::at(Place::Header(small_letters(name.into())))
 }
 
 /// The cookie of this name, exactly. Of several, the first.
@@ -46,7 +50,7 @@ pub fn cookie(name: impl Into<Cow<'static, str>>) -> Field {
 }
 
 impl Field {
-    fn at(place: Place) -> Self {
+    const fn at(place: Place) -> Self {
         Self {
             place,
             kind: Kind::String,
@@ -85,68 +89,93 @@ impl Field {
         self
     }
 
-    /// The text of the field, whatever its type; an empty one is none.
-    pub(super) fn text(&self, request: &RequestView<'_>) -> Option<String> {
-        self.own_text(request)
-            .or_else(|| self.otherwise.as_ref()?.text(request))
+    /// The names of the headers that are read for the field, in small letters.
+    pub(super) fn header_names(&self) -> impl Iterator<Item = &str> {
+        let fields = std::iter::successors(Some(self), |field| field.otherwise.as_deref());
+        fields.map(|field| match &field.place {
+            Place::Header(name) => name,
+            Place::Cookie(_) => COOKIE,
+        })
     }
 
-    /// The text without that of other fields.
-    fn own_text(&self, request: &RequestView<'_>) -> Option<String> {
-        let usable = |text: &str| !text.is_empty() && text.len() <= MAX_LENGTH;
-        match &self.place {
-            Place::Header(name) => {
-                let mut found = None;
-                request.each_header_named(name, |text| {
-                    found = usable(text).then(|| text.to_owned());
-                    found.is_none()
-                });
-                found
-            }
-            Place::Cookie(name) => request.cookie(name).filter(|text| usable(text)),
-        }
+    /// Sets the entity's id to the text of the field, whatever its type.
+    pub(super) fn set_entity(&self, request: &RequestView<'_>, context: &mut Context) {
+        self.offer(request, &mut |_, text| {
+            context.set_entity_id(text);
+            true
+        });
     }
 
     /// Sets the attribute, if the field gives a value.
     pub(super) fn set(&self, name: &str, request: &RequestView<'_>, context: &mut Context) {
-        if let Some(value) = self.value(request) {
-            match value {
-                Value::String(text) => context.set(name, &text),
-                value => context.set(name, value),
-            }
-        }
+        self.offer(request, &mut |kind, text| kind.set(name, text, context));
     }
 
-    fn value(&self, request: &RequestView<'_>) -> Option<Value> {
-        self.own_text(request)
-            .and_then(|text| self.kind.parse(text))
-            .or_else(|| self.otherwise.as_ref()?.value(request))
+    /// Offers the text of the field, and while it is not taken those of the
+    /// fields that follow; gives whether one was taken. Texts are lent, since
+    /// a context copies them anyway.
+    fn offer<F: FnMut(Kind, &str) -> bool>(&self, request: &RequestView<'_>, take: &mut F) -> bool {
+        self.offer_own(request, |text| take(self.kind, text))
+            || (self.otherwise.as_ref()).is_some_and(|other| other.offer(request, take))
+    }
+
+    /// Offers the text without those of other fields.
+    fn offer_own(&self, request: &RequestView<'_>, mut take: impl FnMut(&str) -> bool) -> bool {
+        let usable = |text: &str| !text.is_empty() && text.len() <= MAX_LENGTH;
+        let mut taken = false;
+        match &self.place {
+            Place::Header(name) => request.lend_headers(name, |text| {
+                let last = usable(text);
+                taken = last && take(text);
+                !last
+            }),
+            Place::Cookie(name) => request.lend_cookie(name, |text| {
+                taken = usable(text) && take(text);
+            }),
+        }
+        taken
     }
 }
 
 impl Kind {
-    fn parse(self, text: String) -> Option<Value> {
-        match self {
-            Self::String => Some(text.into()),
-            Self::Number => text
-                .trim()
-                .parse::<f64>()
-                .ok()
-                .filter(|number| number.is_finite())
-                .map(Value::from),
-            Self::Bool => match text.trim().to_ascii_lowercase().as_str() {
-                "true" | "1" => Some(true.into()),
-                "false" | "0" => Some(false.into()),
-                _ => None,
-            },
-            Self::List => {
-                let items: Vec<_> = text
-                    .split(',')
-                    .map(str::trim)
-                    .filter(|item| !item.is_empty())
-                    .collect();
-                (!items.is_empty()).then(|| items.into())
+    /// Sets an attribute to the text as this kind; gives whether it is of the
+    /// kind.
+    fn set(self, name: &str, text: &str, context: &mut Context) -> bool {
+        let value = match self {
+            Self::String => {
+                context.set(name, text);
+                return true;
             }
-        }
+            Self::Number => number(text).map(Value::from),
+            Self::Bool => boolean(text).map(Value::from),
+            Self::List => list(text),
+        };
+        value.map(|value| context.set(name, value)).is_some()
     }
+}
+
+fn number(text: &str) -> Option<f64> {
+    let number: f64 = text.trim().parse().ok()?;
+    number.is_finite().then_some(number)
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    let is_any = |words: [&str; 2]| {
+        let mut words = words.iter();
+        words.any(|word| text.trim().eq_ignore_ascii_case(word))
+    };
+    if is_any(["true", "1"]) {
+        Some(true)
+    } else {
+        is_any(["false", "0"]).then_some(false)
+    }
+}
+
+fn list(text: &str) -> Option<Value> {
+    let items: Vec<_> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .collect();
+    (!items.is_empty()).then(|| items.into())
 }

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use super::address::AddressText;
+use super::field::USER_AGENT;
 use super::{Field, InjectedContext, RequestView, cookie, header};
 use crate::context::Context;
 
@@ -20,6 +22,13 @@ pub struct ContextRules {
     closures: Vec<Change>,
     injected: Option<InjectedContext>,
 }
+
+/// Room for the names of the request attributes and for their values, without
+/// the path: browsers name themselves in 80 to 150 bytes.
+const REQUEST_ATTRIBUTES: usize = 224;
+
+/// Room for the names of the injected attributes, and for some headers.
+const INJECTED: usize = 192;
 
 type Change = Arc<dyn Fn(&RequestView<'_>, &mut Context) + Send + Sync>;
 type FindEntity = Arc<dyn Fn(&RequestView<'_>) -> Option<String> + Send + Sync>;
@@ -113,18 +122,18 @@ impl ContextRules {
     /// The context of a request.
     #[must_use]
     pub fn context(&self, request: &RequestView<'_>) -> Context {
-        let entity = match &self.entity {
-            Entity::Field(field) => field.text(request),
-            Entity::Closure(find) => find(request),
-        };
-        let mut context = Context::new(&entity.unwrap_or_default());
+        let mut context = self.empty_context(request);
+        match &self.entity {
+            Entity::Field(field) => field.set_entity(request, &mut context),
+            Entity::Closure(find) => context.set_entity_id(&find(request).unwrap_or_default()),
+        }
         context.set_entity_type(&self.entity_type);
         if self.request_attributes {
-            header("user-agent").set("user_agent", request, &mut context);
+            USER_AGENT.set("user_agent", request, &mut context);
             context.set("path", request.path());
             context.set("method", request.method());
             if let Some(peer) = request.peer_addr() {
-                context.set("remote_addr", peer.ip().to_string());
+                context.set("remote_addr", AddressText::new(peer.ip()).as_str());
             }
         }
         for (name, field) in &self.attributes {
@@ -137,6 +146,41 @@ impl ContextRules {
             injected.add(Some(request), &mut context);
         }
         context
+    }
+
+    /// The names of the headers that fields of the rules read, in small letters,
+    /// some of them perhaps more than once: for adapters that can look up a name
+    /// faster when they have prepared it. Closures may read others.
+    pub fn header_names(&self) -> impl Iterator<Item = &str> {
+        let entity = match &self.entity {
+            Entity::Field(field) => Some(field),
+            Entity::Closure(_) => None,
+        };
+        let user_agent = self.request_attributes.then_some(&USER_AGENT);
+        let attributes = self.attributes.iter().map(|(_, field)| field);
+        let fields = entity.into_iter().chain(user_agent).chain(attributes);
+        fields.flat_map(Field::header_names)
+    }
+
+    /// A context with room for what the rules put into it, as far as can be
+    /// told beforehand, so that its text need not grow.
+    fn empty_context(&self, request: &RequestView<'_>) -> Context {
+        const VALUE: usize = 24;
+        let named = self.attributes.iter().map(|(name, _)| name.len() + VALUE);
+        let mut text = 2 * VALUE + self.entity_type.len() + named.sum::<usize>();
+        let mut attributes = self.attributes.len();
+        if self.request_attributes {
+            text += REQUEST_ATTRIBUTES + request.path().len();
+            attributes += 3 + usize::from(request.peer_addr().is_some());
+        }
+        if self.injected.is_some() {
+            text += INJECTED;
+            attributes += 8;
+        }
+        let by_closures = self.closures.len();
+        text += 2 * VALUE * by_closures;
+        attributes += by_closures;
+        Context::with_capacity(text, attributes)
     }
 }
 
