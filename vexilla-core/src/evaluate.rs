@@ -1,7 +1,30 @@
 //! From a snapshot and a context to an evaluation: a variant, the reason, and
 //! what went wrong.
 //!
-//! What decides is Flagr's (Flagr 1.2, `pkg/handler/eval.go`).
+//! What decides is Flagr's (Flagr 1.2, `pkg/handler/eval.go`). One walk over a
+//! flag's segments serves plain, counted and explained evaluation:
+//! [`CompiledFlag::evaluate`](crate::snapshot::CompiledFlag::evaluate), which
+//! picks one of the outcomes that were laid out when the flag was compiled.
+//!
+//! # Synchronisation
+//!
+//! What an evaluation reads is immutable: a snapshot and a context, each behind a
+//! pointer that the caller holds. Nothing in them has interior mutability, so
+//! that evaluating Flagr's operators on strings, numbers and lists takes no lock
+//! and, since outcomes are lent and values are borrowed, allocates nothing. What
+//! else is touched on the way:
+//!
+//! - `=~`, `!~` and `MATCHES` run in memory of the `regex` crate's pool. The first
+//!   thread that uses a pattern gets its piece by one atomic comparison; others
+//!   take theirs from a few stacks behind mutexes that are tried, never waited
+//!   for, and make a new one rather than wait.
+//! - A pattern out of the context is compiled each time, and `CEL` builds what it
+//!   computes with: both allocate.
+//! - A counter is one relaxed atomic addition, see
+//!   [`metrics`](crate::EvaluationCounts); the hint of a typed definition is one
+//!   relaxed load, and a store when the snapshot is another.
+//! - A random entity id, for [`EmptyEntity::RandomOnce`] and
+//!   [`EmptyEntity::RandomEach`], is allocated.
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};

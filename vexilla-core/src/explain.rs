@@ -214,14 +214,18 @@ fn segments(flag: &CompiledFlag, context: &crate::Context) -> Vec<SegmentExplana
                 }
             };
             let condition = segment.condition.as_ref();
-            let cel = condition.map(|condition| render::cel(&condition.expression));
+            let (cel, not_in_cel) = match condition.map(|c| render::cel(&c.expression)) {
+                Some(Ok(cel)) => (Some(cel), None),
+                Some(Err(what)) => (None, Some(what.to_owned())),
+                None => (None, None),
+            };
             SegmentExplanation {
                 segment_id: definition.id,
                 description: definition.description.clone(),
                 outcome,
                 constraints,
-                cel: cel.clone().and_then(Result::ok),
-                not_in_cel: cel.and_then(Result::err).map(str::to_owned),
+                cel,
+                not_in_cel,
                 ignored_text: condition
                     .map(|condition| condition.ignored.iter().map(ToString::to_string))
                     .into_iter()

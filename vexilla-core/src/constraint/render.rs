@@ -30,12 +30,15 @@ const TOO_LONG: NotExpressible = "more text than a CEL constraint may have";
 /// The constraint in Flagr's spelling, with brackets that show how it is
 /// parsed. Long text is cut.
 pub(crate) fn text(expression: &Expression) -> String {
-    let mut out = Cut(String::new());
+    let mut out = Cut(String::with_capacity(USUAL));
     match write_text(expression, &mut out) {
         Ok(()) => out.0,
         Err(fmt::Error) => out.0 + "…",
     }
 }
+
+/// Most constraints are no longer than this, in bytes.
+const USUAL: usize = 64;
 
 /// Takes text until it is long enough.
 struct Cut(String);

@@ -217,15 +217,15 @@ impl Inner {
     #[inline(always)]
     fn attribute(&self, name: &Text<'_>) -> Option<&Attribute> {
         if self.index.is_some() {
-            return self.indexed(name);
+            return self.indexed(name.as_bytes());
         }
         let mut attributes = self.attributes.iter();
         attributes.find(|attribute| self.is_named(attribute, name))
     }
 
     #[cold]
-    fn indexed(&self, name: &Text<'_>) -> Option<&Attribute> {
-        let position = self.index.as_ref()?.get(name.as_bytes())?;
+    fn indexed(&self, name: &[u8]) -> Option<&Attribute> {
+        let position = self.index.as_ref()?.get(name)?;
         self.attributes.get(*position)
     }
 
