@@ -14,8 +14,8 @@ use std::ops::Range;
 use crc32fast::Hasher;
 
 use crate::flag::{Flag, Variant};
+use crate::outcome::{Outcome, VariantValue};
 use crate::reason::Reason;
-use crate::snapshot::{Outcome, VariantValue};
 
 /// How many buckets Flagr divides entities into.
 pub(crate) const BUCKETS: u64 = 1000;

@@ -31,11 +31,12 @@ use std::hash::{BuildHasher, RandomState};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::constraint::{Mismatch, Observer};
 use crate::context::EvaluationContext;
 use crate::flag::{Attachment, Flag, Variant};
-use crate::overrides::Override;
+use crate::outcome::{Outcome, VariantValue};
 use crate::reason::{ErrorCode, FlagError, Reason};
-use crate::snapshot::{CompiledFlag, Outcome, Snapshot, VariantValue};
+use crate::snapshot::{CompiledFlag, CompiledSegment, Snapshot};
 
 /// What happens when the context names no entity and a rollout needs one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,6 +96,59 @@ impl Snapshot {
     }
 }
 
+/// Is told, beside what constraints do, what segments do.
+pub(crate) trait SegmentObserver: Observer {
+    /// The constraints of the segment of this index were evaluated.
+    fn segment(&mut self, index: usize, outcome: Result<bool, Mismatch>) {
+        let _ = (index, outcome);
+    }
+}
+
+impl SegmentObserver for () {}
+
+impl CompiledFlag {
+    /// Evaluates the flag. The first segment whose constraints hold ends the
+    /// evaluation, even if it assigns nothing.
+    pub(crate) fn evaluate<C: EvaluationContext, O: SegmentObserver>(
+        &self,
+        context: &C,
+        empty_entity: EmptyEntity,
+        observer: &mut O,
+    ) -> &Outcome {
+        if let Some(outcome) = self.idle() {
+            return outcome;
+        }
+        for (index, segment) in self.segments().iter().enumerate() {
+            let holds = match &segment.condition {
+                Some(condition) => condition.expression.matches(context, observer),
+                None => Ok(true),
+            };
+            observer.segment(index, holds);
+            if holds == Ok(true) {
+                return match context.entity_id() {
+                    "" => segment.without_entity(empty_entity),
+                    id => segment.rollout.outcome(id),
+                };
+            }
+        }
+        &Outcome::NOTHING
+    }
+}
+
+impl CompiledSegment {
+    /// The outcome for a context that names no entity.
+    #[cold]
+    fn without_entity(&self, empty_entity: EmptyEntity) -> &Outcome {
+        match empty_entity {
+            _ if !self.rollout.depends_on_entity() => self.rollout.outcome(""),
+            EmptyEntity::NoRollout => &Outcome::NO_ENTITY,
+            EmptyEntity::RandomOnce | EmptyEntity::RandomEach => {
+                self.rollout.outcome(&random_entity())
+            }
+        }
+    }
+}
+
 /// The outcome of evaluating one flag, borrowed from the snapshot.
 ///
 /// Serialized, it is an object with the members `flagKey`, `flagID`,
@@ -105,8 +159,8 @@ impl Snapshot {
 pub struct Evaluation<'a> {
     flag: Option<&'a CompiledFlag>,
     outcome: Outcome,
-    /// What was put in place of the flag's own outcome.
-    replaced: Option<&'a Override>,
+    /// Why what should be put in place of the flag's own outcome could not be.
+    fault: Option<Box<str>>,
     pub(crate) stale: bool,
 }
 
@@ -115,20 +169,16 @@ impl<'a> Evaluation<'a> {
         Self {
             flag,
             outcome: *outcome,
-            replaced: None,
+            fault: None,
             stale: false,
         }
     }
 
-    /// An outcome that was put in place of a flag's own.
-    pub(crate) fn replaced(
-        flag: Option<&'a CompiledFlag>,
-        outcome: &Outcome,
-        by: &'a Override,
-    ) -> Self {
+    /// An error in place of a flag's own outcome.
+    pub(crate) fn failed(flag: Option<&'a CompiledFlag>, fault: String) -> Self {
         Self {
-            replaced: Some(by),
-            ..Self::new(flag, outcome)
+            fault: Some(fault.into()),
+            ..Self::new(flag, &Outcome::failed(ErrorCode::General))
         }
     }
 
@@ -203,18 +253,16 @@ impl<'a> Evaluation<'a> {
     #[must_use]
     pub fn error(&self) -> Option<FlagError> {
         let code = self.outcome.error?;
-        let problem = || {
-            self.flag
-                .and_then(CompiledFlag::problem)
-                .unwrap_or_default()
-        };
-        let message = match (code, self.replaced) {
-            (_, Some(by)) => by.fault(problem()).into(),
-            (ErrorCode::FlagNotFound, _) => "there is no flag of this key".into(),
-            (ErrorCode::TargetingKeyMissing, _) => {
+        let message = match (code, &self.fault) {
+            (_, Some(fault)) => String::from(&**fault).into(),
+            (ErrorCode::FlagNotFound, None) => "there is no flag of this key".into(),
+            (ErrorCode::TargetingKeyMissing, None) => {
                 "the rollout needs an entity id and the context has none".into()
             }
-            _ => Cow::Owned(problem().to_owned()),
+            (_, None) => {
+                let problem = self.flag.and_then(CompiledFlag::problem);
+                Cow::Owned(problem.unwrap_or_default().to_owned())
+            }
         };
         Some(FlagError::new(code, message))
     }

@@ -9,11 +9,11 @@ use serde::{Serialize, Serializer};
 
 use crate::constraint::{Expression, Mismatch, Observer, Operand, render};
 use crate::context::{EvaluationContext, Value, ValueRef};
-use crate::evaluate::{EmptyEntity, random_entity};
+use crate::evaluate::{EmptyEntity, SegmentObserver, random_entity};
 use crate::flag::Flag;
 use crate::flags::Flags;
 use crate::reason::Reason;
-use crate::snapshot::{CompiledFlag, CompiledSegment, SegmentObserver};
+use crate::snapshot::{CompiledFlag, CompiledSegment};
 
 /// How a flag's outcome came about.
 ///

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::context::{Context, EvaluationContext};
 use crate::evaluate::{EmptyEntity, Evaluation, random_entity};
+use crate::outcome::{Outcome, VariantValue};
 use crate::overrides::Overrides;
 use crate::reason::FlagError;
-use crate::snapshot::{Outcome, Snapshot, VariantValue};
+use crate::snapshot::Snapshot;
 use crate::store::{Pinned, Served};
 
 /// Flags, read for one context.

@@ -13,6 +13,7 @@ mod flags;
 mod metrics;
 #[cfg(feature = "ops")]
 pub mod ops;
+mod outcome;
 mod overrides;
 #[cfg(feature = "refresh")]
 mod persist;

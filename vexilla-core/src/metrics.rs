@@ -25,7 +25,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use serde::Serialize;
 
 use crate::flag::Flag;
-use crate::snapshot::{Outcome, Snapshot};
+use crate::outcome::Outcome;
+use crate::snapshot::Snapshot;
 
 /// How often the flags were evaluated since counting began.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::evaluate::Evaluation;
 use crate::flag::{Flag, FlagSet, Variant};
-use crate::reason::ErrorCode;
-use crate::snapshot::{CompiledFlag, Outcome, Snapshot};
+use crate::outcome::Outcome;
+use crate::snapshot::{CompiledFlag, Snapshot};
 
 /// Values of flags that are set in code, by key. They go before what the flags
 /// say, and need no flag of that key.
@@ -133,32 +133,31 @@ impl Overrides {
 impl Override {
     /// What it puts in place of the outcome of `flag`, the flag of its key.
     pub(crate) fn evaluation<'a>(&'a self, flag: Option<&'a CompiledFlag>) -> Evaluation<'a> {
-        let (flag, outcome) = match self {
-            Self::Nothing => (flag, Outcome::NOTHING),
+        match self {
+            Self::Nothing => Evaluation::new(flag, &Outcome::NOTHING),
             Self::Value(made_up) => match made_up.compiled().next() {
-                Some(flag) if flag.problem().is_none() => (Some(flag), flag.fixed(0)),
-                flag => (flag, Outcome::failed(ErrorCode::General)),
+                Some(flag) if flag.problem().is_none() => {
+                    Evaluation::new(Some(flag), &flag.fixed(0))
+                }
+                flag => {
+                    let problem = flag.and_then(CompiledFlag::problem).unwrap_or("no value");
+                    Evaluation::failed(flag, format!("override: {problem}"))
+                }
             },
             Self::Variant(variant) => {
-                let index = flag.and_then(|flag| {
+                let known = flag.and_then(|flag| {
                     let mut variants = flag.definition().variants.iter();
-                    Some((flag, variants.position(|known| *known.key == **variant)?))
+                    let index = variants.position(|known| *known.key == **variant)?;
+                    Some(flag.fixed(index))
                 });
-                match index {
-                    Some((known, index)) => (flag, known.fixed(index)),
-                    None => (flag, Outcome::failed(ErrorCode::General)),
+                match known {
+                    Some(outcome) => Evaluation::new(flag, &outcome),
+                    None => {
+                        let fault = format!("override: the flag has no variant {variant:?}");
+                        Evaluation::failed(flag, fault)
+                    }
                 }
             }
-        };
-        Evaluation::replaced(flag, &outcome, self)
-    }
-
-    /// Why it could not be put in place of the outcome of a flag, given the
-    /// problem of what was evaluated.
-    pub(crate) fn fault(&self, problem: &str) -> String {
-        match self {
-            Self::Variant(variant) => format!("override: the flag has no variant {variant:?}"),
-            _ => format!("override: {problem}"),
         }
     }
 }

@@ -9,16 +9,12 @@
 mod compiled;
 mod hint;
 mod index;
-mod outcome;
-mod value;
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-pub(crate) use compiled::{CompiledFlag, CompiledSegment, SegmentObserver};
-pub(crate) use outcome::Outcome;
-pub(crate) use value::VariantValue;
+pub(crate) use compiled::{CompiledFlag, CompiledSegment};
 
 use crate::constraint::Patterns;
 use crate::context::text::same;

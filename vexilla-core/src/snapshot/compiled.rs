@@ -1,14 +1,10 @@
 //! One flag, compiled: from its definition to decisions.
 
 use crate::bucket::Rollout;
-use crate::constraint::{Condition, Mismatch, Observer, Patterns, Strictness};
-use crate::context::EvaluationContext;
-use crate::evaluate::{EmptyEntity, random_entity};
+use crate::constraint::{Condition, Patterns, Strictness};
 use crate::flag::{Flag, Origin, Variant};
+use crate::outcome::{Outcome, VariantValue};
 use crate::reason::Reason;
-
-use super::outcome::Outcome;
-use super::value::VariantValue;
 
 /// A flag ready to be evaluated.
 #[derive(Debug)]
@@ -31,16 +27,6 @@ pub(crate) struct CompiledSegment {
     pub(crate) condition: Option<Condition>,
     pub(crate) rollout: Rollout,
 }
-
-/// Is told, beside what constraints do, what segments do.
-pub(crate) trait SegmentObserver: Observer {
-    /// The constraints of the segment of this index were evaluated.
-    fn segment(&mut self, index: usize, outcome: Result<bool, Mismatch>) {
-        let _ = (index, outcome);
-    }
-}
-
-impl SegmentObserver for () {}
 
 impl CompiledFlag {
     /// Compiles a definition whose ids are filled. Its own faults and those
@@ -108,6 +94,13 @@ impl CompiledFlag {
         self.problem.as_deref()
     }
 
+    /// The outcome for all contexts, if the segments are not looked at.
+    #[inline]
+    pub(crate) fn idle(&self) -> Option<&'static Outcome> {
+        self.idle
+    }
+
+    #[inline]
     pub(crate) fn segments(&self) -> &[CompiledSegment] {
         &self.segments
     }
@@ -130,47 +123,6 @@ impl CompiledFlag {
             bool: self.values.get(variant).and_then(|value| value.bool),
             reason: Reason::Static,
             ..Outcome::NOTHING
-        }
-    }
-
-    /// Evaluates the flag. The first segment whose constraints hold ends the
-    /// evaluation, even if it assigns nothing.
-    pub(crate) fn evaluate<C: EvaluationContext, O: SegmentObserver>(
-        &self,
-        context: &C,
-        empty_entity: EmptyEntity,
-        observer: &mut O,
-    ) -> &Outcome {
-        if let Some(outcome) = self.idle {
-            return outcome;
-        }
-        for (index, segment) in self.segments.iter().enumerate() {
-            let holds = match &segment.condition {
-                Some(condition) => condition.expression.matches(context, observer),
-                None => Ok(true),
-            };
-            observer.segment(index, holds);
-            if holds == Ok(true) {
-                return match context.entity_id() {
-                    "" => segment.without_entity(empty_entity),
-                    id => segment.rollout.outcome(id),
-                };
-            }
-        }
-        &Outcome::NOTHING
-    }
-}
-
-impl CompiledSegment {
-    /// The outcome for a context that names no entity.
-    #[cold]
-    fn without_entity(&self, empty_entity: EmptyEntity) -> &Outcome {
-        match empty_entity {
-            _ if !self.rollout.depends_on_entity() => self.rollout.outcome(""),
-            EmptyEntity::NoRollout => &Outcome::NO_ENTITY,
-            EmptyEntity::RandomOnce | EmptyEntity::RandomEach => {
-                self.rollout.outcome(&random_entity())
-            }
         }
     }
 }

@@ -1,5 +1,9 @@
-//! What evaluating a flag can come to. All outcomes of a flag are known when it
-//! is compiled; an evaluation picks one.
+//! What evaluating a flag can come to, and what its variants are worth. All
+//! outcomes of a flag are known when it is compiled; an evaluation picks one.
+
+mod value;
+
+pub(crate) use value::VariantValue;
 
 use crate::reason::{ErrorCode, Reason};
 
