@@ -12,10 +12,10 @@ use cpu_time::ThreadTime;
 use criterion::Criterion;
 
 /// Calls between two looks at the clock.
-const BATCH: u64 = 256;
+const BATCH: u64 = 4_096;
 
 /// How often the cases take turns.
-const ROUNDS: usize = 2_000;
+const ROUNDS: usize = 200;
 
 /// Something to measure.
 pub(crate) struct Case<'a> {

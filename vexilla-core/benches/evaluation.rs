@@ -19,8 +19,7 @@
 //! **Measuring.** CPU time of the thread: by criterion for each case, then a table
 //! of the cases of a group in turns, with how much more and how many times as much
 //! each takes as the first and the second of them. Compare by the tables, which
-//! are of one moment; looking at the clock is in each of their figures, with 2 to
-//! 3 ns, so that ratios of small figures are nearer to 1 than by criterion.
+//! are of one moment.
 //!
 //! `BENCHMARKS.md` has the figures, and the machine that gave them;
 //! `tests/tests/allocations.rs` counts what is allocated.

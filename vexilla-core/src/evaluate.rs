@@ -160,8 +160,17 @@ pub struct Evaluation<'a> {
     flag: Option<&'a CompiledFlag>,
     outcome: Outcome,
     /// Why what should be put in place of the flag's own outcome could not be.
-    fault: Option<Box<str>>,
+    fault: Option<OverrideFault<'a>>,
     pub(crate) stale: bool,
+}
+
+/// Why an override could not be put in place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum OverrideFault<'a> {
+    /// The flag has no variant of this key.
+    NoVariant(&'a str),
+    /// The flag that was made up for the value has a problem.
+    Problem(&'a str),
 }
 
 impl<'a> Evaluation<'a> {
@@ -175,9 +184,9 @@ impl<'a> Evaluation<'a> {
     }
 
     /// An error in place of a flag's own outcome.
-    pub(crate) fn failed(flag: Option<&'a CompiledFlag>, fault: String) -> Self {
+    pub(crate) fn failed(flag: Option<&'a CompiledFlag>, fault: OverrideFault<'a>) -> Self {
         Self {
-            fault: Some(fault.into()),
+            fault: Some(fault),
             ..Self::new(flag, &Outcome::failed(ErrorCode::General))
         }
     }
@@ -253,8 +262,11 @@ impl<'a> Evaluation<'a> {
     #[must_use]
     pub fn error(&self) -> Option<FlagError> {
         let code = self.outcome.error?;
-        let message = match (code, &self.fault) {
-            (_, Some(fault)) => String::from(&**fault).into(),
+        let message = match (code, self.fault) {
+            (_, Some(OverrideFault::NoVariant(key))) => {
+                format!("override: the flag has no variant {key:?}").into()
+            }
+            (_, Some(OverrideFault::Problem(problem))) => format!("override: {problem}").into(),
             (ErrorCode::FlagNotFound, None) => "there is no flag of this key".into(),
             (ErrorCode::TargetingKeyMissing, None) => {
                 "the rollout needs an entity id and the context has none".into()

@@ -51,7 +51,7 @@ pub struct FlagCount {
     pub flag_key: String,
     /// Its variants, in their order.
     pub variants: Vec<VariantCount>,
-    /// How often it assigned no variant, whatever the reason.
+    /// How often it assigned none of these, whatever the reason.
     pub nothing: u64,
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use serde_json::json;
 
-use crate::evaluate::Evaluation;
+use crate::evaluate::{Evaluation, OverrideFault};
 use crate::flag::{Flag, FlagSet, Variant};
 use crate::outcome::Outcome;
 use crate::snapshot::{CompiledFlag, Snapshot};
@@ -141,7 +141,7 @@ impl Override {
                 }
                 flag => {
                     let problem = flag.and_then(CompiledFlag::problem).unwrap_or("no value");
-                    Evaluation::failed(flag, format!("override: {problem}"))
+                    Evaluation::failed(flag, OverrideFault::Problem(problem))
                 }
             },
             Self::Variant(variant) => {
@@ -152,10 +152,7 @@ impl Override {
                 });
                 match known {
                     Some(outcome) => Evaluation::new(flag, &outcome),
-                    None => {
-                        let fault = format!("override: the flag has no variant {variant:?}");
-                        Evaluation::failed(flag, fault)
-                    }
+                    None => Evaluation::failed(flag, OverrideFault::NoVariant(variant)),
                 }
             }
         }

@@ -372,6 +372,13 @@ impl Test {
                 Operator::In,
                 Expression::Literal(Literal::Strings(literal)),
             ) => Ok(literal.contains(value)),
+            (
+                ValueRef::String(value),
+                Operator::Matches,
+                Expression::Pattern(Pattern {
+                    regex: Some(regex), ..
+                }),
+            ) => Ok(regex.is_match(value)),
             (value, ..) => self.apply_any(value),
         }
     }

@@ -154,11 +154,6 @@ impl Context {
         };
         Arc::make_mut(&mut self.inner).store(name, value);
     }
-
-    /// Sets a string attribute without allocating a string for it.
-    pub fn set_str(&mut self, name: &str, value: &str) {
-        self.set(name, value);
-    }
 }
 
 impl Inner {
