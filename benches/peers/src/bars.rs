@@ -68,19 +68,18 @@ impl<'a> Bars<'a> {
             line.print();
         }
         println!(
-            "\nReader while swapping: batches of {} reads, wall clock, in ns at p50 and p99.9: \
-             undisturbed {:.0} and {:.0}, with the same work on flags that nobody reads {:.0} and {:.0}, \
-             swapped {:.0} and {:.0}; {:.0} swaps a second; p99.9 over that with the same work: {:.2}.",
-            swap::BATCH,
-            swaps.undisturbed.p50,
-            swaps.undisturbed.p999,
-            swaps.beside.p50,
-            swaps.beside.p999,
-            swaps.swapped.p50,
-            swaps.swapped.p999,
-            swaps.swaps_per_second,
-            swaps.ratio_beside,
+            "\n| {} reads, ns by the clock | p50 | p99 | p99.9 |\n|---|---|---|---|",
+            swap::BATCH
         );
+        for (title, latency) in [
+            ("undisturbed", swaps.undisturbed),
+            ("while flags that nobody reads are swapped", swaps.beside),
+            ("while these are swapped", swaps.swapped),
+        ] {
+            let swap::Latency { p50, p99, p999 } = latency;
+            println!("| {title} | {p50:.0} | {p99:.0} | {p999:.0} |");
+        }
+        println!("\n{:.0} swaps a second.", swaps.swaps_per_second);
         Ok(())
     }
 }
@@ -231,7 +230,7 @@ fn evaluations(figures: &Figures<'_>) -> Option<Vec<Line>> {
 fn sizes(figures: &Figures<'_>) -> Option<Vec<Line>> {
     let [one, some, many] = size::SIZES;
     let nanos = |flags| figures.nanos(FLAGS, Scenario::Held(flags));
-    let random = |flags| figures.nanos(FLAGS, Scenario::HeldAtRandom(flags));
+    let random = |row, flags| figures.nanos(row, Scenario::HeldAtRandom(flags));
     let held = [nanos(one)?, nanos(some)?, nanos(many)?];
     let ratio = held.iter().copied().fold(0.0, f64::max)
         / held.iter().copied().fold(f64::INFINITY, f64::min);
@@ -250,7 +249,13 @@ fn sizes(figures: &Figures<'_>) -> Option<Vec<Line>> {
             ..Line::new(
                 "the same by the keys of all flags in random order",
                 "cache misses, aside",
-                format!("– / {:.1} / {:.1} ns", random(some)?, random(many)?),
+                format!(
+                    "– / {:.0} / {:.0} ns; the floor {:.0} / {:.0}",
+                    random(FLAGS, some)?,
+                    random(FLAGS, many)?,
+                    random(floor::BY_KEY, some)?,
+                    random(floor::BY_KEY, many)?
+                ),
                 true,
             )
         },

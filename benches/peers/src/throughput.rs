@@ -10,10 +10,11 @@ use crate::peers::Case;
 use crate::scenario::Scenario;
 
 const SLICE: Duration = Duration::from_millis(50);
-const SLICES: usize = 20;
-/// So many, if the machine is busy with other things.
-const MOST_SLICES: usize = 200;
-/// The part of the wall-clock time that threads shall have run.
+/// So many are wanted in which the threads ran nearly all the time.
+const SLICES: usize = 15;
+/// So many are tried.
+const MOST_SLICES: usize = 60;
+/// The part of the wall-clock time that counts as nearly all.
 const ENOUGH: f64 = 0.97;
 
 /// How many calls of a case are made on one thread and on two.
@@ -36,25 +37,29 @@ pub struct Slice {
 /// The throughput of each system's S1, the slices of all systems taking turns.
 pub fn all(cases: &[Case<'_>]) -> Vec<Rate> {
     let cases = cases.iter().filter(|case| case.scenario == Scenario::S1);
-    let mut rates: Vec<_> = cases
-        .map(|case| {
-            let rate = Rate {
-                system: case.system,
-                one: Slice::default(),
-                two: Slice::default(),
-            };
-            (case, rate)
-        })
-        .collect();
-    for slice in 0..MOST_SLICES {
-        for (case, rate) in &mut rates {
-            if slice < SLICES || rate.one.ran.min(rate.two.ran) < ENOUGH {
-                rate.one.improve(Slice::of(case, 1));
-                rate.two.improve(Slice::of(case, 2));
+    let mut plans: Vec<_> = cases.map(|case| (case, [Vec::new(), Vec::new()])).collect();
+    let is_enough = |slices: &Vec<Slice>| {
+        let good = slices.iter().filter(|slice| slice.ran >= ENOUGH).count();
+        slices.len() >= MOST_SLICES || good >= SLICES
+    };
+    while plans
+        .iter()
+        .any(|(_, slices)| !slices.iter().all(is_enough))
+    {
+        for (case, slices) in &mut plans {
+            if !slices.iter().all(is_enough) {
+                for (slices, threads) in slices.iter_mut().zip(1..) {
+                    slices.push(Slice::of(case, threads));
+                }
             }
         }
     }
-    rates.into_iter().map(|(_, rate)| rate).collect()
+    let rates = plans.into_iter().map(|(case, [one, two])| Rate {
+        system: case.system,
+        one: Slice::typical(one),
+        two: Slice::typical(two),
+    });
+    rates.collect()
 }
 
 impl Slice {
@@ -84,10 +89,11 @@ impl Slice {
         })
     }
 
-    /// Keeps what was disturbed least.
-    fn improve(&mut self, other: Self) {
-        if other.ran > self.ran {
-            *self = other;
-        }
+    /// The median of the slices that were least disturbed.
+    fn typical(mut slices: Vec<Self>) -> Self {
+        slices.sort_by(|one, other| other.ran.total_cmp(&one.ran));
+        slices.truncate(SLICES);
+        slices.sort_by(|one, other| one.rate.total_cmp(&other.rate));
+        slices.swap_remove(slices.len() / 2)
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! Each flag is on for whom its constraints hold, without a rollout, and stands
 //! among 200 others. All users that are measured match, so that every constraint
-//! is looked at.
+//! is looked at. There are 64 of them: the contexts of 1,024, with a list and a
+//! map in each, would not fit into the processor's nearer caches, and what is
+//! asked here is what constraints cost. (A request's context was made just now.)
 
 use std::hint::black_box;
 
@@ -12,7 +14,7 @@ use vexilla_core::{Context, Flags, Map, Vexilla};
 
 use crate::peers::Case;
 use crate::peers::vexilla::{FLAGS, flag, on_for};
-use crate::scenario::{self, Scenario, User};
+use crate::scenario::{self, FEW_USERS, Scenario, User};
 
 /// The row of the `regex` crate by itself.
 pub const REGEX: &str = "the `regex` crate alone";
@@ -91,6 +93,7 @@ impl Constraints {
         ];
         let flags = fillers.iter().map(flag).chain(flags);
         let vexilla = Vexilla::fixed(flags.collect::<Vec<_>>());
+        let users = &users[..FEW_USERS];
         let contexts = users.iter().enumerate().map(|(n, user)| context(n, user));
         Self {
             flags: contexts.map(|context| vexilla.flags(context)).collect(),

@@ -43,10 +43,8 @@ pub struct Report {
     pub undisturbed: Latency,
     pub beside: Latency,
     pub swapped: Latency,
-    /// The medians of the ratios of turns: with swaps over undisturbed, and over
-    /// the same work beside.
+    /// The median of the turns' ratios at p99.9, with swaps over undisturbed.
     pub ratio: f64,
-    pub ratio_beside: f64,
     /// As many as there were.
     pub swaps_per_second: f64,
 }
@@ -55,6 +53,7 @@ pub struct Report {
 #[derive(Debug, Clone, Copy)]
 pub struct Latency {
     pub p50: f64,
+    pub p99: f64,
     pub p999: f64,
 }
 
@@ -95,6 +94,7 @@ impl Swaps {
         let all = |value: &dyn Fn(&[Latency; 3]) -> f64| median(turns.iter().map(value).collect());
         let latency = |n: usize| Latency {
             p50: all(&|turn| turn[n].p50),
+            p99: all(&|turn| turn[n].p99),
             p999: all(&|turn| turn[n].p999),
         };
         Ok(Report {
@@ -102,7 +102,6 @@ impl Swaps {
             beside: latency(1),
             swapped: latency(2),
             ratio: all(&|turn| turn[2].p999 / turn[0].p999),
-            ratio_beside: all(&|turn| turn[2].p999 / turn[1].p999),
             swaps_per_second: swaps as f64 / swapping.as_secs_f64(),
         })
     }
@@ -150,6 +149,7 @@ impl Swaps {
         }
         Ok(Latency {
             p50: percentile(&mut nanos, 0.5),
+            p99: percentile(&mut nanos, 0.99),
             p999: percentile(&mut nanos, 0.999),
         })
     }

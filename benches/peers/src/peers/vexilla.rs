@@ -127,36 +127,28 @@ impl<'a> Vexilla<'a> {
         }
     }
 
-    fn by_key(&self, scenario: Scenario, key: &'static str) -> [Case<'_>; 3] {
-        let snapshot = &*self.snapshot;
-        let flags = |row, handles| {
-            Case::new(row, scenario, handles, move |flags: &Flags| {
-                usize::from(flags.bool(black_box(key)))
+    /// A scenario by each way of asking.
+    fn each_way(&self, scenario: Scenario, flag: &'static BoolFlag) -> [Case<'_>; 5] {
+        let by_key = |row, handles| {
+            Case::new(row, scenario, handles, |flags: &Flags| {
+                usize::from(flags.bool(black_box(flag.key())))
             })
         };
-        [
-            flags(FLAGS, &self.flags),
-            flags(FLAGS_COUNTED, &self.counted),
-            Case::new(
-                SNAPSHOT,
-                scenario,
-                &self.borrowed,
-                move |(attributes, id)| {
-                    usize::from(is_on(snapshot, black_box(key), id, attributes))
-                },
-            ),
-        ]
-    }
-
-    fn typed(&self, scenario: Scenario, flag: &'static BoolFlag) -> [Case<'_>; 2] {
-        let flags = |row, handles| {
-            Case::new(row, scenario, handles, move |flags: &Flags| {
+        let typed = |row, handles| {
+            Case::new(row, scenario, handles, |flags: &Flags| {
                 usize::from(flags.get(black_box(flag)))
             })
         };
+        let direct = |(attributes, id): &([_; 4], &str)| {
+            let key = black_box(flag.key());
+            usize::from(is_on(&self.snapshot, key, id, attributes))
+        };
         [
-            flags(TYPED, &self.flags),
-            flags(TYPED_COUNTED, &self.counted),
+            by_key(FLAGS, &self.flags),
+            typed(TYPED, &self.flags),
+            by_key(FLAGS_COUNTED, &self.counted),
+            typed(TYPED_COUNTED, &self.counted),
+            Case::new(SNAPSHOT, scenario, &self.borrowed, direct),
         ]
     }
 }
@@ -188,14 +180,13 @@ impl System for Vexilla<'_> {
         let snapshot = &*self.snapshot;
         let few = &self.flags[..FEW_USERS];
         let mut cases = Vec::new();
-        for (scenario, key, flag) in [
-            (Scenario::Off, OFF, &OFF_FLAG),
-            (Scenario::Unknown, UNKNOWN, &UNKNOWN_FLAG),
-            (Scenario::Simple, SIMPLE, &SIMPLE_FLAG),
-            (Scenario::S1, S1, &S1_FLAG),
+        for (scenario, flag) in [
+            (Scenario::Off, &OFF_FLAG),
+            (Scenario::Unknown, &UNKNOWN_FLAG),
+            (Scenario::Simple, &SIMPLE_FLAG),
+            (Scenario::S1, &S1_FLAG),
         ] {
-            cases.extend(self.by_key(scenario, key));
-            cases.extend(self.typed(scenario, flag));
+            cases.extend(self.each_way(scenario, flag));
         }
         cases.extend([
             Case::new(FLAGS, Scenario::ContextAndS1, self.users, |user| {
