@@ -28,9 +28,9 @@
 //! of reading and compiling) by the global allocator, which costs each allocation
 //! one thread-local addition. Throughput is calls in a second of CPU time of each
 //! thread, on one shared client, the median of the 15 least disturbed of up to 60
-//! slices of 50 ms. What threads cost each other shows only while both run: the output says
-//! how much of two cores they had. The reader beside swaps alone is measured by
-//! the clock, see `bars/swap.rs`. All of it takes some three minutes.
+//! slices of 50 ms. What threads cost each other shows only while both run: the
+//! output says how much of two cores they had. The reader beside swaps is measured
+//! by the clock, too, see `bars/swap.rs`. All of it takes some four minutes.
 
 mod allocations;
 mod bars;

@@ -9,14 +9,16 @@
 //! those that are read. The second tells what the work beside costs (memory,
 //! caches, the allocator) from what swapping costs.
 //!
-//! This is wall-clock time: other programs on the machine show in it, and at one
-//! batch in a thousand they show most. A figure is therefore the median of many
-//! turns, each with a percentile of its own.
+//! By the clock, other programs on the machine show too, and at one batch in a
+//! thousand they show most. A figure is therefore the median of many turns, each
+//! with a percentile of its own; and beside the clock stands the CPU time of the
+//! reader, which tells what it had to do from what it was kept from doing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cpu_time::ThreadTime;
 use vexilla_core::{Context, FlagSet, Vexilla};
 
 use crate::peers::vexilla::{context, flag};
@@ -43,18 +45,47 @@ pub struct Report {
     pub undisturbed: Latency,
     pub beside: Latency,
     pub swapped: Latency,
-    /// The median of the turns' ratios at p99.9, with swaps over undisturbed.
+    /// The median of the turns' ratios at p99.9 by the clock, with swaps over
+    /// undisturbed.
     pub ratio: f64,
+    /// The same in CPU time.
+    pub cpu_ratio: f64,
     /// As many as there were.
     pub swaps_per_second: f64,
 }
 
-/// Nanoseconds of a batch.
-#[derive(Debug, Clone, Copy)]
+/// What a batch takes.
+#[derive(Clone, Copy)]
 pub struct Latency {
+    pub clock: Percentiles,
+    pub cpu: Percentiles,
+}
+
+/// Nanoseconds.
+#[derive(Clone, Copy)]
+pub struct Percentiles {
     pub p50: f64,
     pub p99: f64,
     pub p999: f64,
+}
+
+impl Percentiles {
+    fn of(mut nanos: Vec<f64>) -> Self {
+        Self {
+            p50: percentile(&mut nanos, 0.5),
+            p99: percentile(&mut nanos, 0.99),
+            p999: percentile(&mut nanos, 0.999),
+        }
+    }
+
+    fn median(of: &[Self]) -> Self {
+        let of = |value: fn(&Self) -> f64| median(of.iter().map(value).collect());
+        Self {
+            p50: of(|percentiles| percentiles.p50),
+            p99: of(|percentiles| percentiles.p99),
+            p999: of(|percentiles| percentiles.p999),
+        }
+    }
 }
 
 impl Swaps {
@@ -91,17 +122,29 @@ impl Swaps {
             swaps += count;
             turns.push([undisturbed, beside, swapped]);
         }
-        let all = |value: &dyn Fn(&[Latency; 3]) -> f64| median(turns.iter().map(value).collect());
-        let latency = |n: usize| Latency {
-            p50: all(&|turn| turn[n].p50),
-            p99: all(&|turn| turn[n].p99),
-            p999: all(&|turn| turn[n].p999),
+        let ratio = |value: fn(&Latency) -> f64| {
+            let ratios = turns.iter();
+            median(
+                ratios
+                    .map(|turn| value(&turn[2]) / value(&turn[0]))
+                    .collect(),
+            )
+        };
+        let latency = |n: usize| {
+            let of = |value: fn(&Latency) -> Percentiles| {
+                Percentiles::median(&turns.iter().map(|turn| value(&turn[n])).collect::<Vec<_>>())
+            };
+            Latency {
+                clock: of(|latency| latency.clock),
+                cpu: of(|latency| latency.cpu),
+            }
         };
         Ok(Report {
             undisturbed: latency(0),
             beside: latency(1),
             swapped: latency(2),
-            ratio: all(&|turn| turn[2].p999 / turn[0].p999),
+            ratio: ratio(|latency| latency.clock.p999),
+            cpu_ratio: ratio(|latency| latency.cpu.p999),
             swaps_per_second: swaps as f64 / swapping.as_secs_f64(),
         })
     }
@@ -134,23 +177,23 @@ impl Swaps {
     }
 
     fn turn(&self) -> Result<Latency, String> {
-        let mut nanos = Vec::with_capacity(1 << 16);
+        let (mut clock, mut cpu) = (Vec::with_capacity(1 << 16), Vec::with_capacity(1 << 16));
         let started = Instant::now();
         while started.elapsed() < TURN {
             for (batch, right) in self.contexts.chunks_exact(BATCH).zip(&self.right) {
-                let started = Instant::now();
+                let started = (Instant::now(), ThreadTime::now());
                 let reads = batch.iter().map(|context| self.read.flags(context.clone()));
                 let on = reads.filter(|flags| flags.bool(S1)).count();
-                nanos.push(started.elapsed().as_nanos() as f64);
+                cpu.push(started.1.elapsed().as_nanos() as f64);
+                clock.push(started.0.elapsed().as_nanos() as f64);
                 if on != *right {
                     return Err(format!("S1 is on for {on} users, not {right}"));
                 }
             }
         }
         Ok(Latency {
-            p50: percentile(&mut nanos, 0.5),
-            p99: percentile(&mut nanos, 0.99),
-            p999: percentile(&mut nanos, 0.999),
+            clock: Percentiles::of(clock),
+            cpu: Percentiles::of(cpu),
         })
     }
 }
