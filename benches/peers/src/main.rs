@@ -27,8 +27,8 @@
 //! is the median of the batches. Allocations are counted over 4,096 calls (eight
 //! of reading and compiling) by the global allocator, which costs each allocation
 //! one thread-local addition. Throughput is calls in a second of CPU time of each
-//! thread, on one shared client, the median of the 15 least disturbed of up to 60
-//! slices of 50 ms. What threads cost each other shows only while both run: the
+//! thread, on one shared client, the best of the 15 least disturbed of up to 60
+//! slices of 50 ms, for one thread as for two. What threads cost each other shows only while both run: the
 //! output says how much of two cores they had. The reader beside swaps is measured
 //! by the clock, too, see `bars/swap.rs`. All of it takes some four minutes.
 
