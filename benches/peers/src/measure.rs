@@ -1,19 +1,14 @@
-//! How long a case takes, how much it allocates, how it scales to two threads.
+//! How long a case takes, and how much it allocates.
 
-use std::sync::Barrier;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cpu_time::ThreadTime;
 
 use crate::allocations;
-use crate::peers::Case;
+use crate::peers::{Case, floor};
 use crate::scenario::Scenario;
 
 const BATCH: Duration = Duration::from_millis(20);
-const COUNTED_CALLS: usize = 4096;
-const SLICES: usize = 20;
-const SLICE: Duration = Duration::from_millis(50);
 
 /// What one call of a case costs.
 pub struct Figure {
@@ -24,32 +19,57 @@ pub struct Figure {
     pub allocations: f64,
 }
 
-/// How many calls of a case are made on one thread and on two.
-pub struct Rate {
-    pub system: &'static str,
-    pub one: Slice,
-    pub two: Slice,
+/// What all cases cost.
+pub struct Figures<'a> {
+    pub cases: &'a [Case<'a>],
+    /// One for each case.
+    pub figures: Vec<Figure>,
 }
 
-/// What some threads did for a while.
-#[derive(Default)]
-pub struct Slice {
-    /// Calls in a second of CPU time of each thread, of all threads together.
-    pub rate: f64,
-    /// Which part of the wall-clock time the threads ran, 1 if each had a core to
-    /// itself. Below that, they did not always run at the same time.
-    pub ran: f64,
+impl Figures<'_> {
+    pub fn figure(&self, system: &str, scenario: Scenario) -> Option<&Figure> {
+        let mut both = self.cases.iter().zip(&self.figures);
+        both.find(|(case, _)| case.system == system && case.scenario == scenario)
+            .map(|(_, figure)| figure)
+    }
+
+    pub fn nanos(&self, system: &str, scenario: Scenario) -> Option<f64> {
+        self.figure(system, scenario).map(|figure| figure.nanos)
+    }
+
+    /// The systems that have a column of the first table.
+    pub fn systems(&self) -> Vec<&'static str> {
+        let mut systems = Vec::new();
+        for case in self.cases {
+            if Scenario::COLUMNS.contains(&case.scenario) && !systems.contains(&case.system) {
+                systems.push(case.system);
+            }
+        }
+        systems
+    }
+
+    /// Of all engines but ours.
+    pub fn fastest_peer(&self, scenario: Scenario) -> Option<f64> {
+        let systems = self.systems().into_iter();
+        systems
+            .filter(|system| !floor::ALL.contains(system) && !system.contains("Vexilla"))
+            .filter_map(|system| self.nanos(system, scenario))
+            .min_by(f64::total_cmp)
+    }
 }
 
 /// Measures all cases, their batches taking turns.
-pub fn all(cases: &[Case<'_>], batches: usize) -> Result<Vec<Figure>, String> {
+pub fn all<'a>(cases: &'a [Case<'a>], batches: usize) -> Result<Figures<'a>, String> {
     let mut plans = cases.iter().map(Plan::new).collect::<Vec<_>>();
     for _ in 0..batches {
         for plan in &mut plans {
             plan.batch()?;
         }
     }
-    Ok(plans.into_iter().map(Plan::figure).collect())
+    Ok(Figures {
+        cases,
+        figures: plans.into_iter().map(Plan::figure).collect(),
+    })
 }
 
 /// A case that is being measured.
@@ -67,7 +87,7 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn new(case: &'a Case<'a>) -> Self {
         let on = case.round();
-        let rounds = COUNTED_CALLS.div_ceil(case.calls);
+        let rounds = case.counted_rounds;
         let started = ThreadTime::now();
         let allocations = allocations::during(|| {
             for _ in 0..rounds {
@@ -108,63 +128,6 @@ impl<'a> Plan<'a> {
             nanos: at(0.5),
             spread: (at(0.75) - at(0.25)) / at(0.5),
             allocations: self.allocations,
-        }
-    }
-}
-
-/// The throughput of each system's S1, the slices of all systems taking turns.
-pub fn throughput(cases: &[Case<'_>]) -> Vec<Rate> {
-    let cases = cases.iter().filter(|case| case.scenario == Scenario::S1);
-    let mut rates: Vec<_> = cases
-        .map(|case| {
-            let rate = Rate {
-                system: case.system,
-                one: Slice::default(),
-                two: Slice::default(),
-            };
-            (case, rate)
-        })
-        .collect();
-    for _ in 0..SLICES {
-        for (case, rate) in &mut rates {
-            rate.one.improve(Slice::of(case, 1));
-            rate.two.improve(Slice::of(case, 2));
-        }
-    }
-    rates.into_iter().map(|(_, rate)| rate).collect()
-}
-
-impl Slice {
-    fn of(case: &Case<'_>, threads: usize) -> Self {
-        let start = Barrier::new(threads);
-        let worker = || {
-            start.wait();
-            let (started, ran) = (Instant::now(), ThreadTime::now());
-            let mut calls = 0;
-            while started.elapsed() < SLICE {
-                case.round();
-                calls += case.calls;
-            }
-            let (wall, ran) = (started.elapsed(), ran.elapsed());
-            Self {
-                rate: calls as f64 / ran.as_secs_f64(),
-                ran: ran.as_secs_f64() / wall.as_secs_f64() / threads as f64,
-            }
-        };
-        thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-            let slices = workers.into_iter().filter_map(|worker| worker.join().ok());
-            slices.fold(Self::default(), |sum, slice| Self {
-                rate: sum.rate + slice.rate,
-                ran: sum.ran + slice.ran,
-            })
-        })
-    }
-
-    /// Keeps what was disturbed least.
-    fn improve(&mut self, other: Self) {
-        if other.ran > self.ran {
-            *self = other;
         }
     }
 }

@@ -20,36 +20,65 @@ pub trait System {
 
     /// What to measure.
     fn cases(&self) -> Vec<Case<'_>>;
+
+    /// How many bytes the 204 flags have in the system's own form, if it reads one.
+    fn document_bytes(&self) -> Option<usize> {
+        None
+    }
 }
+
+/// Over so many calls, at least, allocations are counted.
+const COUNTED_CALLS: usize = 4096;
+/// The same for what takes long.
+const COUNTED_LONG_CALLS: usize = 8;
 
 /// One scenario in one system.
 pub struct Case<'a> {
     /// The line of the table.
     pub system: &'static str,
     pub scenario: Scenario,
-    /// How many evaluations a round has: one for each user.
+    /// How many calls a round has: one for each user, or a single one.
     pub calls: usize,
+    /// In so many rounds allocations are counted.
+    pub counted_rounds: usize,
     round: Box<dyn Fn() -> usize + Sync + 'a>,
 }
 
 impl<'a> Case<'a> {
-    /// A case whose rounds go once over all users. `one` tells how many flags
-    /// were on.
+    /// A case whose rounds go once over all items, mostly users. `one` tells how
+    /// many flags were on.
     pub fn new<U: Sync>(
         system: &'static str,
         scenario: Scenario,
-        users: &'a [U],
+        items: &'a [U],
         one: impl Fn(&'a U) -> usize + Sync + 'a,
     ) -> Self {
         Self {
             system,
             scenario,
-            calls: users.len(),
-            round: Box::new(move || users.iter().map(|user| black_box(one(user))).sum()),
+            calls: items.len(),
+            counted_rounds: COUNTED_CALLS.div_ceil(items.len()),
+            round: Box::new(move || items.iter().map(|item| black_box(one(item))).sum()),
         }
     }
 
-    /// Runs a round: how many flags were on.
+    /// A case whose rounds are one call that takes long. `one` gives any number
+    /// that is always the same.
+    pub fn long(
+        system: &'static str,
+        scenario: Scenario,
+        one: impl Fn() -> usize + Sync + 'a,
+    ) -> Self {
+        Self {
+            system,
+            scenario,
+            calls: 1,
+            counted_rounds: COUNTED_LONG_CALLS,
+            round: Box::new(move || black_box(one())),
+        }
+    }
+
+    /// Runs a round: how many flags were on, or what [`long`](Self::long) gives.
     pub fn round(&self) -> usize {
         (self.round)()
     }

@@ -38,7 +38,7 @@ pub struct User {
     pub version: String,
 }
 
-/// What is measured.
+/// What is measured: the columns of the first table, then what only the bars name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scenario {
     Off,
@@ -51,10 +51,24 @@ pub enum Scenario {
     Explanation,
     /// Every flag once.
     All,
+    /// From the text of 204 flags, in the system's own form, to what can answer.
+    ReadAndCompile,
+    /// A context that borrows a key and four strings, then S1.
+    BorrowedAndS1,
+    /// A context that owns a key and four strings, then S1.
+    OwnedAndS1,
+    /// Five constraints of mixed kinds.
+    Mixed,
+    Regex,
+    Cel,
+    /// S1 by one key, while so many flags are held.
+    Held(usize),
+    /// S1 by the keys of all flags that are held, in random order.
+    HeldAtRandom(usize),
 }
 
 impl Scenario {
-    pub const EACH: [Self; 7] = [
+    pub const COLUMNS: [Self; 8] = [
         Self::Off,
         Self::Unknown,
         Self::Simple,
@@ -62,6 +76,7 @@ impl Scenario {
         Self::ContextAndS1,
         Self::Explanation,
         Self::All,
+        Self::ReadAndCompile,
     ];
 
     pub fn title(self) -> &'static str {
@@ -73,6 +88,14 @@ impl Scenario {
             Self::ContextAndS1 => "context + S1",
             Self::Explanation => "explanation of S1",
             Self::All => "all 204 flags",
+            Self::ReadAndCompile => "read + compile 204 flags",
+            Self::BorrowedAndS1 => "borrowed context of four strings + S1",
+            Self::OwnedAndS1 => "owned context from four strings + S1",
+            Self::Mixed => "five mixed constraints",
+            Self::Regex => "a regular expression",
+            Self::Cel => "CEL of three clauses",
+            Self::Held(_) => "S1 in another number of flags",
+            Self::HeldAtRandom(_) => "S1 of random flags",
         }
     }
 }

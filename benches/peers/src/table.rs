@@ -1,22 +1,29 @@
 //! The figures as Markdown: costs, then ratios.
 
-use crate::measure::{Figure, Rate};
-use crate::peers::Case;
-use crate::peers::floor;
-use crate::peers::vexilla;
+use crate::measure::{Figure, Figures};
+use crate::peers::{floor, vexilla};
 use crate::scenario::Scenario;
+use crate::throughput::Rate;
 
 /// Prints all tables.
-pub fn print(cases: &[Case<'_>], figures: &[Figure], rates: &[Rate]) {
-    let table = Table { cases, figures };
+pub fn print(figures: &Figures<'_>, rates: &[Rate], documents: &[(&'static str, usize)]) {
+    let table = Table(figures);
     table.costs(rates);
+    let documents = documents
+        .iter()
+        .map(|(system, bytes)| format!("{system} {:.0} kB", *bytes as f64 / 1e3));
+    println!(
+        "\nWhat is read has: {}.",
+        documents.collect::<Vec<_>>().join(", ")
+    );
     table.ratios();
+    contention(rates);
     let ran = rates.iter().map(|rate| rate.two.ran);
     println!(
         "\nTwo threads had at least {:.0} % of two cores; with much less than 100 %, contention is not seen.",
         100.0 * ran.fold(1.0, f64::min),
     );
-    let mut spreads: Vec<_> = figures.iter().map(|figure| figure.spread).collect();
+    let mut spreads: Vec<_> = figures.figures.iter().map(|figure| figure.spread).collect();
     spreads.sort_by(f64::total_cmp);
     println!(
         "Quartiles apart, in parts of the median: {:.1} % in the middle, {:.1} % at most.",
@@ -25,54 +32,20 @@ pub fn print(cases: &[Case<'_>], figures: &[Figure], rates: &[Rate]) {
     );
 }
 
-struct Table<'a> {
-    cases: &'a [Case<'a>],
-    figures: &'a [Figure],
-}
+struct Table<'a>(&'a Figures<'a>);
 
 impl Table<'_> {
-    fn systems(&self) -> Vec<&'static str> {
-        let mut systems: Vec<_> = self.cases.iter().map(|case| case.system).collect();
-        let mut seen = Vec::new();
-        systems.retain(|system| {
-            !seen.contains(system) && {
-                seen.push(*system);
-                true
-            }
-        });
-        systems
-    }
-
-    fn figure(&self, system: &str, scenario: Scenario) -> Option<&Figure> {
-        let mut both = self.cases.iter().zip(self.figures);
-        both.find(|(case, _)| case.system == system && case.scenario == scenario)
-            .map(|(_, figure)| figure)
-    }
-
-    fn nanos(&self, system: &str, scenario: Scenario) -> Option<f64> {
-        self.figure(system, scenario).map(|figure| figure.nanos)
-    }
-
-    /// Of all engines but ours.
-    fn fastest_peer(&self, scenario: Scenario) -> Option<f64> {
-        let systems = self.systems().into_iter();
-        systems
-            .filter(|system| !system.starts_with("floor") && !system.contains("Vexilla"))
-            .filter_map(|system| self.nanos(system, scenario))
-            .min_by(f64::total_cmp)
-    }
-
     fn costs(&self, rates: &[Rate]) {
         println!("Nanoseconds of CPU time per call, in brackets allocations per call.\n");
-        let titles = Scenario::EACH.map(Scenario::title);
+        let titles = Scenario::COLUMNS.map(Scenario::title);
         println!(
             "| System | {} | S1, M/s on 1 → 2 threads |",
             titles.join(" | ")
         );
         println!("|---|{}---|", "---|".repeat(titles.len()));
-        for system in self.systems() {
-            let cells = Scenario::EACH.map(|scenario| {
-                let figure = self.figure(system, scenario);
+        for system in self.0.systems() {
+            let cells = Scenario::COLUMNS.map(|scenario| {
+                let figure = self.0.figure(system, scenario);
                 figure.map_or_else(|| "–".to_owned(), cost)
             });
             let rate = rates.iter().find(|rate| rate.system == system);
@@ -84,22 +57,22 @@ impl Table<'_> {
     fn ratios(&self) {
         println!(
             "\n| Ratio | {} |",
-            Scenario::EACH.map(Scenario::title).join(" | ")
+            Scenario::COLUMNS.map(Scenario::title).join(" | ")
         );
-        println!("|---|{}", "---|".repeat(Scenario::EACH.len()));
+        println!("|---|{}", "---|".repeat(Scenario::COLUMNS.len()));
         let line = |title: &str,
                     over: &dyn Fn(Scenario) -> Option<f64>,
                     under: &dyn Fn(Scenario) -> Option<f64>| {
-            let cells = Scenario::EACH.map(|scenario| match (over(scenario), under(scenario)) {
+            let cells = Scenario::COLUMNS.map(|scenario| match (over(scenario), under(scenario)) {
                 (Some(over), Some(under)) => format!("{:.2}", over / under),
                 _ => "–".to_owned(),
             });
             println!("| {title} | {} |", cells.join(" | "));
         };
-        let floor = |scenario| self.nanos(floor::BY_KEY, scenario);
-        let fastest = |scenario| self.fastest_peer(scenario);
-        for ours in [vexilla::FLAGS, vexilla::SNAPSHOT] {
-            let nanos = |scenario| self.nanos(ours, scenario);
+        let floor = |scenario| self.0.nanos(floor::BY_KEY, scenario);
+        let fastest = |scenario| self.0.fastest_peer(scenario);
+        for ours in [vexilla::FLAGS, vexilla::TYPED, vexilla::SNAPSHOT] {
+            let nanos = |scenario| self.0.nanos(ours, scenario);
             line(&format!("{ours} over the floor by key"), &nanos, &floor);
             line(&format!("fastest peer over {ours}"), &fastest, &nanos);
         }
@@ -107,11 +80,37 @@ impl Table<'_> {
     }
 }
 
-fn cost(figure: &Figure) -> String {
-    let nanos = match figure.nanos {
-        nanos if nanos < 1000.0 => format!("{nanos:.1}"),
-        nanos => format!("{nanos:.0}"),
+/// What threads cost each other.
+fn contention(rates: &[Rate]) {
+    println!("\n| S1, millions a second on 1 → 2 threads | counting off | counting on |");
+    println!("|---|---|---|");
+    let rate = |row: &str| {
+        let rate = rates.iter().find(|rate| rate.system == row);
+        rate.map_or_else(|| "–".to_owned(), throughput)
     };
+    for (title, off, on) in [
+        ("by key", vexilla::FLAGS, vexilla::FLAGS_COUNTED),
+        (
+            "by typed definition",
+            vexilla::TYPED,
+            vexilla::TYPED_COUNTED,
+        ),
+    ] {
+        println!("| {title} | {} | {} |", rate(off), rate(on));
+    }
+}
+
+/// Nanoseconds, as briefly as they can be read.
+pub fn nanoseconds(nanos: f64) -> String {
+    match nanos {
+        nanos if nanos < 1e3 => format!("{nanos:.1}"),
+        nanos if nanos < 1e5 => format!("{nanos:.0}"),
+        nanos => format!("{:.2} ms", nanos / 1e6),
+    }
+}
+
+fn cost(figure: &Figure) -> String {
+    let nanos = nanoseconds(figure.nanos);
     // A thousandth of an allocation per call is one made once.
     match (figure.allocations * 100.0).round() / 100.0 {
         0.0 => nanos,

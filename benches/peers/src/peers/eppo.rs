@@ -8,6 +8,9 @@
 //! carry an event for experiments (switched off here). Less: no reason unless
 //! the explanation is asked for, which is `get_assignment_details`. The rollout
 //! hashes with MD5, which is most of what it costs.
+//!
+//! Reading is `UniversalFlagConfig::from_json`, which compiles the flags and keeps
+//! the text; the copy of the text that it wants is in the figure.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -28,6 +31,7 @@ pub struct Eppo<'a> {
     configuration: Configuration,
     now: DateTime<Utc>,
     keys: Vec<&'a str>,
+    document: String,
     users: &'a [User],
     subjects: Vec<Subject>,
 }
@@ -71,24 +75,30 @@ fn definition(flag: &Flag) -> serde_json::Value {
     })
 }
 
+fn read(document: &str) -> Configuration {
+    let sdk = SdkMetadata {
+        name: "bench",
+        version: "0",
+    };
+    let config = UniversalFlagConfig::from_json(sdk, document.as_bytes().to_vec());
+    Configuration::from_server_response(config.expect("valid flags"), None)
+}
+
 impl<'a> Eppo<'a> {
     pub fn new(flags: &'a [Flag], users: &'a [User]) -> Self {
         let definitions: serde_json::Map<_, _> = flags
             .iter()
             .map(|flag| (flag.key.clone(), definition(flag)))
             .collect();
-        let json = json!({
+        let document = json!({
             "createdAt": "2026-01-01T00:00:00Z",
             "environment": {"name": "bench"},
             "flags": definitions,
         });
-        let sdk = SdkMetadata {
-            name: "bench",
-            version: "0",
-        };
-        let config = UniversalFlagConfig::from_json(sdk, json.to_string().into_bytes());
+        let document = document.to_string();
         Self {
-            configuration: Configuration::from_server_response(config.expect("valid flags"), None),
+            configuration: read(&document),
+            document,
             now: Utc::now(),
             keys: flags.iter().map(|flag| flag.key.as_str()).collect(),
             users,
@@ -153,6 +163,14 @@ impl System for Eppo<'_> {
                         .count()
                 },
             ),
+            Case::long(NAME, Scenario::ReadAndCompile, || {
+                black_box(read(black_box(&self.document)));
+                1
+            }),
         ]
+    }
+
+    fn document_bytes(&self) -> Option<usize> {
+        Some(self.document.len())
     }
 }

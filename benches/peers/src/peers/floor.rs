@@ -3,9 +3,14 @@
 //! Less than any engine does: one kind of constraint on one attribute, one
 //! rollout, `bool` as only outcome. No types, no reasons, no errors, and no way to
 //! say what happened. Its answers are Flagr's, as ours are.
+//!
+//! Two more rows show what a careless choice would cost: one counter that all
+//! threads share, and a lock around the flags in place of an atomic pointer (read
+//! under the lock, without a copy of the `Arc`, the cheaper of the two ways).
 
 use std::hint::black_box;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use crc32fast::Hasher;
@@ -17,12 +22,18 @@ use crate::scenario::{self, FEW_USERS, OFF, S1, SIMPLE, Scenario, UNKNOWN, User}
 pub const AT_HAND: &str = "floor, flag at hand";
 pub const BY_KEY: &str = "floor, by key";
 const LOADED: &str = "floor, by key, snapshot loaded each time";
+const COUNTED: &str = "the same + one shared atomic counter";
+const LOCKED: &str = "floor, by key, behind `RwLock<Arc>`";
+/// All rows of the floor.
+pub const ALL: [&str; 5] = [AT_HAND, BY_KEY, LOADED, COUNTED, LOCKED];
 
 type Flags = FxHashMap<Box<str>, Flag>;
 
 pub struct Floor<'a> {
     flags: Arc<Flags>,
     store: ArcSwap<Flags>,
+    counter: AtomicU64,
+    locked: RwLock<Arc<Flags>>,
     users: &'a [User],
 }
 
@@ -68,6 +79,8 @@ impl<'a> Floor<'a> {
         let flags: Arc<Flags> = Arc::new(flags.collect());
         Self {
             store: ArcSwap::new(Arc::clone(&flags)),
+            counter: AtomicU64::new(0),
+            locked: RwLock::new(Arc::clone(&flags)),
             flags,
             users,
         }
@@ -109,6 +122,14 @@ impl System for Floor<'_> {
             ),
             Case::new(LOADED, Scenario::S1, self.users, move |user| {
                 usize::from(is_on(&self.store.load(), black_box(S1), user))
+            }),
+            Case::new(COUNTED, Scenario::S1, self.users, move |user| {
+                self.counter.fetch_add(1, Ordering::Relaxed);
+                usize::from(is_on(&self.store.load(), black_box(S1), user))
+            }),
+            Case::new(LOCKED, Scenario::S1, self.users, move |user| {
+                let flags = self.locked.read().unwrap_or_else(PoisonError::into_inner);
+                usize::from(is_on(&flags, black_box(S1), user))
             }),
         ]
     }

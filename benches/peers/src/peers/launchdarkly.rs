@@ -9,6 +9,8 @@
 //! number and id of the rule, so that there is no explanation beside it. Less:
 //! it neither holds nor swaps flags, that is the client's work, which costs more
 //! than the evaluation. The rollout hashes with SHA-1.
+//!
+//! Reading is `serde_json` into a map of its `Flag`s; it compiles nothing.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -25,6 +27,7 @@ const NAME: &str = "launchdarkly-server-sdk-evaluation 2.2.1";
 
 pub struct LaunchDarkly<'a> {
     flags: Flags,
+    document: String,
     users: &'a [User],
     contexts: Vec<Context>,
 }
@@ -64,7 +67,7 @@ fn context(user: &User) -> Context {
     context.build().expect("a valid context")
 }
 
-fn definition(flag: &scenario::Flag) -> Flag {
+fn definition(flag: &scenario::Flag) -> serde_json::Value {
     let clause = json!({
         "contextKind": "user",
         "attribute": "country",
@@ -85,7 +88,7 @@ fn definition(flag: &scenario::Flag) -> Flag {
             });
         }
     }
-    let flag = json!({
+    json!({
         "key": flag.key,
         "version": 1,
         "on": flag.enabled,
@@ -98,17 +101,23 @@ fn definition(flag: &scenario::Flag) -> Flag {
         "variations": [false, true],
         "clientSideAvailability": {"usingMobileKey": false, "usingEnvironmentId": false},
         "salt": flag.key,
-    });
-    serde_json::from_str(&flag.to_string()).expect("a valid flag")
+    })
+}
+
+fn read(document: &str) -> Flags {
+    Flags(serde_json::from_str(document).expect("valid flags"))
 }
 
 impl<'a> LaunchDarkly<'a> {
     pub fn new(flags: &[scenario::Flag], users: &'a [User]) -> Self {
-        let flags = flags
+        let definitions: serde_json::Map<_, _> = flags
             .iter()
-            .map(|flag| (flag.key.clone(), definition(flag)));
+            .map(|flag| (flag.key.clone(), definition(flag)))
+            .collect();
+        let document = serde_json::Value::from(definitions).to_string();
         Self {
-            flags: Flags(flags.collect()),
+            flags: read(&document),
+            document,
             users,
             contexts: users.iter().map(context).collect(),
         }
@@ -152,6 +161,13 @@ impl System for LaunchDarkly<'_> {
                         .count()
                 },
             ),
+            Case::long(NAME, Scenario::ReadAndCompile, || {
+                black_box(read(black_box(&self.document))).0.len()
+            }),
         ]
+    }
+
+    fn document_bytes(&self) -> Option<usize> {
+        Some(self.document.len())
     }
 }

@@ -8,6 +8,8 @@
 //! call, which costs more) and without a reason; attributes are strings; what is
 //! wrong with a flag is told when it is loaded and not when it is asked. There is
 //! no explanation. Counting is a call of its own and is left out.
+//!
+//! Reading is `serde_json` and `take_state`, which compiles the flags.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -23,6 +25,7 @@ const NAME: &str = "unleash-yggdrasil 0.21.7";
 pub struct Yggdrasil<'a> {
     engine: EngineState,
     keys: Vec<&'a str>,
+    document: String,
     users: &'a [User],
     contexts: Vec<Context>,
 }
@@ -59,15 +62,21 @@ fn feature(flag: &Flag) -> serde_json::Value {
     json!({"name": flag.key, "type": "release", "enabled": flag.enabled, "strategies": [strategy]})
 }
 
+fn read(document: &str) -> EngineState {
+    let state = serde_json::from_str(document).expect("valid flags");
+    let engine = EngineState::default();
+    let warnings = engine.take_state(UpdateMessage::FullResponse(state));
+    assert!(warnings.is_none(), "yggdrasil took the flags: {warnings:?}");
+    engine
+}
+
 impl<'a> Yggdrasil<'a> {
     pub fn new(flags: &'a [Flag], users: &'a [User]) -> Self {
         let features: Vec<_> = flags.iter().map(feature).collect();
-        let state = serde_json::from_value(json!({"version": 2, "features": features}));
-        let engine = EngineState::default();
-        let warnings = engine.take_state(UpdateMessage::FullResponse(state.expect("valid flags")));
-        assert!(warnings.is_none(), "yggdrasil took the flags: {warnings:?}");
+        let document = json!({"version": 2, "features": features}).to_string();
         Self {
-            engine,
+            engine: read(&document),
+            document,
             keys: flags.iter().map(|flag| flag.key.as_str()).collect(),
             users,
             contexts: users.iter().map(context).collect(),
@@ -114,6 +123,14 @@ impl System for Yggdrasil<'_> {
                         .count()
                 },
             ),
+            Case::long(NAME, Scenario::ReadAndCompile, || {
+                black_box(read(black_box(&self.document)));
+                1
+            }),
         ]
+    }
+
+    fn document_bytes(&self) -> Option<usize> {
+        Some(self.document.len())
     }
 }
