@@ -103,8 +103,8 @@ pub(crate) struct Landing {
 
 impl Rollout {
     /// The rollout of the segment of this index; `values` are those of the
-    /// flag's variants. Whether its variants, or those
-    /// of a segment before it, are for some contexts only says `targeted`.
+    /// flag's variants. `targeted` says whether this segment, or one before it,
+    /// is for some contexts only.
     pub(crate) fn new(
         flag: &Flag,
         values: &[VariantValue],

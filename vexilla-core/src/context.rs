@@ -1,7 +1,7 @@
 //! What an evaluation knows about who asks: an entity and its attributes.
 //!
 //! Two forms carry the same content. [`Context`] owns everything, in two
-//! allocations unless lists or maps are among the attributes; it can leave the
+//! allocations for up to eight attributes, lists and maps aside; it can leave the
 //! request that it was made from. [`ContextRef`] borrows everything and
 //! allocates nothing; it serves direct calls of
 //! [`Snapshot::evaluate`](crate::Snapshot::evaluate). Both are an

@@ -95,8 +95,7 @@ impl Store {
     }
 }
 
-/// Flags as they were at one moment, for layers that make a
-/// [`Flags`](crate::Flags) later.
+/// Flags as they were at one moment, to be read later, for whatever context.
 ///
 /// Cheap to make and to clone.
 #[derive(Debug, Clone)]

@@ -18,9 +18,9 @@
 //! `regex` crate ours, which one bar is measured against.
 //!
 //! **Scenario.** 204 flags and 1,024 users, see [`scenario`]; what only the bars
-//! need stands under `bars/`. Before anything is
-//! measured, each system must give the right answer for every user and flag, and
-//! each batch must come to the same count of `true`.
+//! need stands under `bars/`. Before anything is measured, each system must give
+//! the right answer for every user and flag, and each batch must come to the same
+//! count of `true`.
 //!
 //! **Measuring.** CPU time of the measuring thread, in batches of about 20 ms.
 //! The batches of all systems take turns, so that noise hits all alike; a figure
@@ -28,9 +28,10 @@
 //! of reading and compiling) by the global allocator, which costs each allocation
 //! one thread-local addition. Throughput is calls in a second of CPU time of each
 //! thread, on one shared client, the best of the 15 least disturbed of up to 60
-//! slices of 50 ms, for one thread as for two. What threads cost each other shows only while both run: the
-//! output says how much of two cores they had. The reader beside swaps is measured
-//! by the clock, too, see `bars/swap.rs`. All of it takes some four minutes.
+//! slices of 50 ms, for one thread as for two. What threads cost each other shows
+//! only while both run: the output says how much of two cores they had. The reader
+//! beside swaps is measured by the clock, too, see `bars/swap.rs`. All of it takes
+//! some four minutes.
 
 mod allocations;
 mod bars;
