@@ -2,7 +2,7 @@
 
 use std::cell::{OnceCell, Ref};
 use std::fmt;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use actix_web::dev::{Extensions, ServiceRequest};
 use actix_web::guard::GuardContext;
@@ -16,12 +16,12 @@ use crate::view::ActixRequest;
 /// What the layer leaves in the extensions of a request.
 #[derive(Debug)]
 pub(crate) struct RequestFlags {
-    settings: Arc<Settings>,
+    settings: Rc<Settings>,
     flags: OnceCell<Flags>,
 }
 
 impl RequestFlags {
-    pub(crate) fn new(settings: Arc<Settings>) -> Self {
+    pub(crate) fn new(settings: Rc<Settings>) -> Self {
         Self {
             settings,
             flags: OnceCell::new(),
@@ -83,7 +83,7 @@ fn flags<'a>(
         if let Some(flags) = record.flags.get() {
             return Some(flags.clone());
         }
-        Arc::clone(&record.settings)
+        Rc::clone(&record.settings)
     };
     // Closures of the rules run here, with no borrow of the extensions held.
     let request = request().known_names(settings.header_names());

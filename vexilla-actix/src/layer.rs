@@ -1,6 +1,7 @@
 //! The layer that gives every request its flags.
 
 use std::future::{Ready, ready};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -72,7 +73,7 @@ impl<S: Service<ServiceRequest>> Transform<S, ServiceRequest> for VexillaLayer {
     fn new_transform(&self, inner: S) -> Self::Future {
         ready(Ok(VexillaService {
             inner,
-            layer: self.clone(),
+            settings: Rc::new(Settings::clone(&self.settings)),
         }))
     }
 }
@@ -81,7 +82,9 @@ impl<S: Service<ServiceRequest>> Transform<S, ServiceRequest> for VexillaLayer {
 #[derive(Debug)]
 pub struct VexillaService<S> {
     inner: S,
-    layer: VexillaLayer,
+    /// Those of one worker, whose threads need not agree on how many requests
+    /// hold them.
+    settings: Rc<Settings>,
 }
 
 impl<S: Service<ServiceRequest>> Service<ServiceRequest> for VexillaService<S> {
@@ -94,10 +97,9 @@ impl<S: Service<ServiceRequest>> Service<ServiceRequest> for VexillaService<S> {
     }
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let VexillaLayer { settings } = &self.layer;
-        let record = RequestFlags::new(Arc::clone(settings));
+        let record = RequestFlags::new(Rc::clone(&self.settings));
         request.extensions_mut().insert(record);
-        if settings.eager
+        if self.settings.eager
             && let Ok(flags) = flags_from(&request)
         {
             request.extensions_mut().insert(flags);

@@ -4,37 +4,32 @@ use actix_web::http::header::HeaderName;
 use vexilla_core::Vexilla;
 use vexilla_core::request::ContextRules;
 
-/// Whose flags a layer gives, how contexts are made, and when. Requests share
-/// it: one counted pointer is all that each of them brings.
+/// Whose flags a layer gives, how contexts are made, and when. The requests
+/// of a worker share it: one counted pointer is all that each of them brings.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) vexilla: Vexilla,
     rules: ContextRules,
-    /// Of the headers that the rules read, each once. With a name that is a
-    /// string, actix-web would allocate at each look-up.
-    header_names: Vec<HeaderName>,
+    /// The headers that the rules read, in their order, unless there is no such
+    /// name. With one that is a string, actix-web would allocate at each look-up.
+    header_names: Vec<Option<HeaderName>>,
     pub(crate) eager: bool,
 }
 
 impl Settings {
     /// The defaults: default rules, not eager.
     pub(crate) fn new(vexilla: Vexilla) -> Self {
-        let mut settings = Self {
+        let rules = ContextRules::new();
+        Self {
             vexilla,
-            rules: ContextRules::new(),
-            header_names: Vec::new(),
+            header_names: header_names(&rules),
+            rules,
             eager: false,
-        };
-        settings.set_rules(ContextRules::new());
-        settings
+        }
     }
 
     pub(crate) fn set_rules(&mut self, rules: ContextRules) {
-        let names = rules.header_names().flat_map(HeaderName::try_from);
-        self.header_names = names.collect();
-        self.header_names
-            .sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
-        self.header_names.dedup();
+        self.header_names = header_names(&rules);
         self.rules = rules;
     }
 
@@ -42,7 +37,14 @@ impl Settings {
         &self.rules
     }
 
-    pub(crate) fn header_names(&self) -> &[HeaderName] {
+    pub(crate) fn header_names(&self) -> &[Option<HeaderName>] {
         &self.header_names
     }
+}
+
+fn header_names(rules: &ContextRules) -> Vec<Option<HeaderName>> {
+    let names = rules.header_names().iter();
+    names
+        .map(|name| HeaderName::try_from(&**name).ok())
+        .collect()
 }

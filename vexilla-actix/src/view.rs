@@ -13,7 +13,7 @@ use vexilla_core::request::{RequestParts, RequestView};
 /// An actix-web request, borrowed.
 pub(crate) struct ActixRequest<'a> {
     head: &'a RequestHead,
-    known_names: &'a [HeaderName],
+    known_names: &'a [Option<HeaderName>],
     peer_addr: Option<SocketAddr>,
     native: Native<'a>,
 }
@@ -45,8 +45,9 @@ impl<'a> ActixRequest<'a> {
         }
     }
 
-    /// Sets names of headers that may be asked for, to be found faster.
-    pub(crate) fn known_names(mut self, names: &'a [HeaderName]) -> Self {
+    /// Sets names of headers that may be asked for by position, to be found
+    /// faster.
+    pub(crate) fn known_names(mut self, names: &'a [Option<HeaderName>]) -> Self {
         self.known_names = names;
         self
     }
@@ -77,9 +78,15 @@ impl RequestParts for ActixRequest<'_> {
         }
     }
 
-    fn headers_named(&self, name: &str, each: &mut dyn FnMut(&[u8]) -> bool) {
-        let mut known = self.known_names.iter();
-        let values = match known.find(|known| known.as_str() == name) {
+    fn headers_named(
+        &self,
+        name: &str,
+        position: Option<usize>,
+        each: &mut dyn FnMut(&[u8]) -> bool,
+    ) {
+        let known = position.and_then(|position| self.known_names.get(position)?.as_ref());
+        let known = known.filter(|known| known.as_str() == name);
+        let values = match known {
             Some(known) => self.head.headers().get_all(known),
             None => self.head.headers().get_all(name),
         };

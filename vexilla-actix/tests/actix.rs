@@ -16,7 +16,7 @@ use actix_web::web::{self, get, resource, scope};
 use actix_web::{App, Error, HttpMessage, HttpRequest};
 use common::{FLAG, layer, read, rules, vexilla};
 use vexilla_actix::flag::Flag;
-use vexilla_actix::request::{ContextRules, MISSING_LAYER};
+use vexilla_actix::request::{ContextRules, MISSING_LAYER, header};
 use vexilla_actix::{
     EmptyEntity, EvaluationContext, Flags, MissingLayer, RequestExtensions, Vexilla, VexillaLayer,
     flags_from,
@@ -276,6 +276,33 @@ async fn closures_may_read_extensions_wherever_flags_are_read() {
     // Unknown, without the authentication.
     let app = App::new().wrap(authenticated()).route("/", get().to(read));
     assert_eq!(body!(app, "/", "forged"), "false");
+}
+
+#[actix_web::test]
+async fn rules_within_rules_read_their_own_headers() {
+    async fn answer(flags: Flags) -> String {
+        let context = flags.context();
+        let text = |name| format!("{:?}", context.attribute(name));
+        [text("nothing"), text("plan"), text("country")].concat()
+    }
+    let within = ContextRules::new().entity(header("x-country"));
+    let rules = ContextRules::new()
+        .attribute("plan", header("x-plan"))
+        .attribute("nothing", header("no such name"))
+        .with(move |request, context| {
+            context.set("country", within.context(request).entity_id());
+        });
+    let app = App::new()
+        .wrap(VexillaLayer::new(vexilla()).context(rules))
+        .route("/", get().to(answer));
+    let request = TestRequest::get()
+        .insert_header(("x-country", "BR"))
+        .insert_header(("x-plan", "pro"));
+    let response = call_service(&init_service(app).await, request.to_request()).await;
+    assert_eq!(
+        read_body(response).await,
+        r#"NoneSome(String("pro"))Some(String("BR"))"#
+    );
 }
 
 #[actix_web::test]

@@ -55,7 +55,16 @@ pub trait RequestParts {
 
     /// The values of the headers of this name, in small letters, in order, up
     /// to the first for which `each` gives `false`.
-    fn headers_named(&self, name: &str, each: &mut dyn FnMut(&[u8]) -> bool);
+    ///
+    /// The name may stand at `position` of [`ContextRules::header_names`]: a
+    /// hint for adapters that have prepared those to be looked up faster. The
+    /// rules that ask may be others, so that the name must be compared.
+    fn headers_named(
+        &self,
+        name: &str,
+        position: Option<usize>,
+        each: &mut dyn FnMut(&[u8]) -> bool,
+    );
 
     /// The address of the other end of the connection.
     fn peer_addr(&self) -> Option<SocketAddr>;
@@ -118,13 +127,14 @@ impl<'a> RequestView<'a> {
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<String> {
         let mut found = None;
-        self.lend_cookie(name, |value| found = Some(value.to_owned()));
+        self.lend_cookie(name, None, |value| found = Some(value.to_owned()));
         found
     }
 
-    /// Calls `take` with the first cookie of this name, if there is one.
-    fn lend_cookie(&self, name: &str, mut take: impl FnMut(&str)) {
-        self.lend_headers(COOKIE, |cookies| {
+    /// Calls `take` with the first cookie of this name, if there is one; for
+    /// `position` see [`RequestParts::headers_named`].
+    fn lend_cookie(&self, name: &str, position: Option<usize>, mut take: impl FnMut(&str)) {
+        self.lend_headers(COOKIE, position, |cookies| {
             let value = cookies.split(';').find_map(|pair| {
                 let (known, value) = pair.split_once('=')?;
                 (known.trim() == name).then(|| value.trim())
@@ -141,13 +151,18 @@ impl<'a> RequestView<'a> {
     /// Calls `each` with the value of every header of this name (in whatever
     /// case) that is UTF-8, until it gives `false`.
     pub fn each_header_named(&self, name: &str, each: impl FnMut(&str) -> bool) {
-        self.lend_headers(&small_letters(Cow::Borrowed(name)), each);
+        self.lend_headers(&small_letters(Cow::Borrowed(name)), None, each);
     }
 
     /// [`each_header_named`](Self::each_header_named), of a name in small
-    /// letters.
-    fn lend_headers(&self, name: &str, mut each: impl FnMut(&str) -> bool) {
-        self.parts.headers_named(name, &mut |value| {
+    /// letters; for `position` see [`RequestParts::headers_named`].
+    fn lend_headers(
+        &self,
+        name: &str,
+        position: Option<usize>,
+        mut each: impl FnMut(&str) -> bool,
+    ) {
+        self.parts.headers_named(name, position, &mut |value| {
             std::str::from_utf8(value).map_or(true, &mut each)
         });
     }

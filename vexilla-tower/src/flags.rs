@@ -10,7 +10,7 @@ use vexilla_core::Flags;
 use vexilla_core::request::{MISSING_LAYER, RequestView};
 
 use crate::settings::Settings;
-use crate::view::HttpRequest;
+use crate::view::{FindPeer, HttpRequest};
 
 /// What the layer leaves in the extensions of a request.
 #[derive(Debug, Clone)]
@@ -27,11 +27,12 @@ impl RequestFlags {
         }
     }
 
-    pub(crate) fn flags<'a>(&self, request: impl FnOnce(&Settings) -> HttpRequest<'a>) -> Flags {
+    pub(crate) fn flags<'a>(&'a self, request: impl FnOnce(FindPeer) -> HttpRequest<'a>) -> Flags {
         let make = || {
-            let request = request(&self.settings);
-            let context = self.settings.rules.context(&RequestView::new(&request));
-            self.settings.vexilla.flags(context)
+            let settings = &*self.settings;
+            let request = request(settings.find_peer).known_names(settings.header_names());
+            let context = settings.rules().context(&RequestView::new(&request));
+            settings.vexilla.flags(context)
         };
         self.flags.get_or_init(make).clone()
     }
@@ -65,14 +66,14 @@ mod sealed {
 impl<B> HasFlags for Request<B> {
     fn flags(&self) -> Option<Flags> {
         let record = self.extensions().get::<RequestFlags>()?;
-        Some(record.flags(|settings| HttpRequest::of(self, settings.find_peer)))
+        Some(record.flags(|find_peer| HttpRequest::of(self, find_peer)))
     }
 }
 
 impl HasFlags for Parts {
     fn flags(&self) -> Option<Flags> {
         let record = self.extensions.get::<RequestFlags>()?;
-        Some(record.flags(|settings| HttpRequest::of_parts(self, settings.find_peer)))
+        Some(record.flags(|find_peer| HttpRequest::of_parts(self, find_peer)))
     }
 }
 

@@ -12,7 +12,6 @@ use vexilla_core::request::ContextRules;
 
 use crate::flags::{RequestFlags, flags_from};
 use crate::settings::Settings;
-use crate::view::peer_addr;
 
 /// Gives every request its flags.
 ///
@@ -42,19 +41,14 @@ impl VexillaLayer {
     #[must_use]
     pub fn new(vexilla: Vexilla) -> Self {
         Self {
-            settings: Arc::new(Settings {
-                vexilla,
-                rules: ContextRules::new(),
-                find_peer: peer_addr,
-                eager: false,
-            }),
+            settings: Arc::new(Settings::new(vexilla)),
         }
     }
 
     /// Sets what of a request becomes entity and attributes.
     #[must_use]
     pub fn context(self, rules: ContextRules) -> Self {
-        self.set(|settings| settings.rules = rules)
+        self.set(|settings| settings.set_rules(rules))
     }
 
     /// Sets how the address of the peer is found in the request's extensions.

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::net::SocketAddr;
 
+use http::header::HeaderName;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Method, Request, Uri};
 use vexilla_core::request::{RequestParts, RequestView};
@@ -26,6 +27,7 @@ pub(crate) struct HttpRequest<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) extensions: &'a Extensions,
     pub(crate) find_peer: FindPeer,
+    known_names: &'a [Option<HeaderName>],
 }
 
 impl<'a> HttpRequest<'a> {
@@ -36,6 +38,7 @@ impl<'a> HttpRequest<'a> {
             headers: request.headers(),
             extensions: request.extensions(),
             find_peer,
+            known_names: &[],
         }
     }
 
@@ -46,7 +49,15 @@ impl<'a> HttpRequest<'a> {
             headers: &parts.headers,
             extensions: &parts.extensions,
             find_peer,
+            known_names: &[],
         }
+    }
+
+    /// Sets names of headers that may be asked for by position, to be found
+    /// faster.
+    pub(crate) fn known_names(mut self, names: &'a [Option<HeaderName>]) -> Self {
+        self.known_names = names;
+        self
     }
 }
 
@@ -75,8 +86,19 @@ impl RequestParts for HttpRequest<'_> {
         }
     }
 
-    fn headers_named(&self, name: &str, each: &mut dyn FnMut(&[u8]) -> bool) {
-        for value in self.headers.get_all(name) {
+    fn headers_named(
+        &self,
+        name: &str,
+        position: Option<usize>,
+        each: &mut dyn FnMut(&[u8]) -> bool,
+    ) {
+        let known = position.and_then(|position| self.known_names.get(position)?.as_ref());
+        let known = known.filter(|known| known.as_str() == name);
+        let values = match known {
+            Some(known) => self.headers.get_all(known),
+            None => self.headers.get_all(name),
+        };
+        for value in values {
             if !each(value.as_bytes()) {
                 return;
             }

@@ -336,3 +336,30 @@ fn closures_go_before_attributes_and_in_their_order() {
     assert_eq!(context.attribute("method"), Some(ValueRef::String("get")));
     assert_eq!(context.entity_id(), "changed");
 }
+
+#[test]
+fn rules_within_rules_read_their_own_headers() {
+    let within = ContextRules::new()
+        .entity(header("x-country"))
+        .attribute("tier", header("x-tier"));
+    let rules = ContextRules::new()
+        .attribute("nothing", header("no such name"))
+        .attribute("plan", header("x-plan"))
+        .with(move |request, context| {
+            let within = within.context(request);
+            context.set("country", within.entity_id());
+            context.set("tier", within.attribute("tier"));
+        });
+    let context = by(
+        rules,
+        with(&[
+            ("x-tier", b"premium"),
+            ("x-plan", b"pro"),
+            ("x-country", b"BR"),
+        ]),
+    );
+    assert_eq!(context.attribute("nothing"), None);
+    for (name, value) in [("plan", "pro"), ("country", "BR"), ("tier", "premium")] {
+        assert_eq!(context.attribute(name), Some(ValueRef::String(value)));
+    }
+}

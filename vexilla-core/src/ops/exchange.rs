@@ -75,7 +75,7 @@ impl<'a> OpsRequest<'a> {
     pub(super) fn only_header(&self, name: &str) -> Option<Vec<u8>> {
         let mut found = None;
         let mut count = 0;
-        self.parts.headers_named(name, &mut |value| {
+        self.parts.headers_named(name, None, &mut |value| {
             found = Some(value.to_vec());
             count += 1;
             count < 2

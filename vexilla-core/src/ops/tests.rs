@@ -91,7 +91,7 @@ impl RequestParts for Asked {
         }
     }
 
-    fn headers_named(&self, name: &str, each: &mut dyn FnMut(&[u8]) -> bool) {
+    fn headers_named(&self, name: &str, _: Option<usize>, each: &mut dyn FnMut(&[u8]) -> bool) {
         for (known, value) in &self.headers {
             if known == name && !each(value) {
                 return;

@@ -19,9 +19,38 @@ impl AddressText {
             bytes: [0; LONGEST],
             length: 0,
         };
-        // It cannot fail: no address is longer.
-        let _ = write!(text, "{address}");
+        match address {
+            IpAddr::V4(address) => text.push_octets(address.octets()),
+            IpAddr::V6(address) => {
+                // It cannot fail: no address is longer.
+                let _ = write!(text, "{address}");
+            }
+        }
         text
+    }
+
+    /// An address of this kind by hand, since it is in every other request, and
+    /// the formatter takes some 60 ns.
+    fn push_octets(&mut self, octets: [u8; 4]) {
+        for (index, octet) in octets.into_iter().enumerate() {
+            if index > 0 {
+                self.push(b'.');
+            }
+            if octet >= 100 {
+                self.push(b'0' + octet / 100);
+            }
+            if octet >= 10 {
+                self.push(b'0' + octet / 10 % 10);
+            }
+            self.push(b'0' + octet % 10);
+        }
+    }
+
+    fn push(&mut self, byte: u8) {
+        if let Some(room) = self.bytes.get_mut(self.length) {
+            *room = byte;
+            self.length += 1;
+        }
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -48,6 +77,8 @@ mod tests {
     fn the_text_of_an_address_is_that_which_it_displays() {
         for address in [
             "192.0.2.7",
+            "0.9.10.99",
+            "100.101.109.200",
             "255.255.255.255",
             "::1",
             "::ffff:255.255.255.255",

@@ -15,6 +15,8 @@ const MAX_LENGTH: usize = 8 << 10;
 pub struct Field {
     place: Place,
     kind: Kind,
+    /// Where its header stands among those that its rules read.
+    position: Option<usize>,
     otherwise: Option<Box<Self>>,
 }
 
@@ -33,9 +35,6 @@ enum Kind {
     List,
 }
 
-/// The header that says which program asks.
-pub(super) static USER_AGENT: Field = Field::at(Place::Header(Cow::Borrowed("user-agent")));
-
 /// The header of this name, in whatever case. Of several, the first that is
 /// UTF-8, not empty and no longer than 8 KiB.
 #[must_use]
@@ -50,10 +49,11 @@ pub fn cookie(name: impl Into<Cow<'static, str>>) -> Field {
 }
 
 impl Field {
-    const fn at(place: Place) -> Self {
+    fn at(place: Place) -> Self {
         Self {
             place,
             kind: Kind::String,
+            position: None,
             otherwise: None,
         }
     }
@@ -89,13 +89,20 @@ impl Field {
         self
     }
 
-    /// The names of the headers that are read for the field, in small letters.
-    pub(super) fn header_names(&self) -> impl Iterator<Item = &str> {
-        let fields = std::iter::successors(Some(self), |field| field.otherwise.as_deref());
-        fields.map(|field| match &field.place {
-            Place::Header(name) => name,
-            Place::Cookie(_) => COOKIE,
-        })
+    /// The field of rules that read these headers, its own added to them.
+    pub(super) fn among(mut self, headers: &mut Vec<Cow<'static, str>>) -> Self {
+        let name = match &self.place {
+            Place::Header(name) => name.clone(),
+            Place::Cookie(_) => Cow::Borrowed(COOKIE),
+        };
+        self.position = headers.iter().position(|known| *known == name).or_else(|| {
+            headers.push(name);
+            headers.len().checked_sub(1)
+        });
+        self.otherwise = self
+            .otherwise
+            .map(|otherwise| Box::new(otherwise.among(headers)));
+        self
     }
 
     /// Sets the entity's id to the text of the field, whatever its type.
@@ -124,12 +131,12 @@ impl Field {
         let usable = |text: &str| !text.is_empty() && text.len() <= MAX_LENGTH;
         let mut taken = false;
         match &self.place {
-            Place::Header(name) => request.lend_headers(name, |text| {
+            Place::Header(name) => request.lend_headers(name, self.position, |text| {
                 let last = usable(text);
                 taken = last && take(text);
                 !last
             }),
-            Place::Cookie(name) => request.lend_cookie(name, |text| {
+            Place::Cookie(name) => request.lend_cookie(name, self.position, |text| {
                 taken = usable(text) && take(text);
             }),
         }

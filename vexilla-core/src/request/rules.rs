@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::address::AddressText;
-use super::field::USER_AGENT;
 use super::{Field, InjectedContext, RequestView, cookie, header};
 use crate::context::Context;
 
@@ -17,10 +16,13 @@ use crate::context::Context;
 pub struct ContextRules {
     entity: Entity,
     entity_type: Cow<'static, str>,
-    request_attributes: bool,
+    /// The first of the request attributes, unless they are left out.
+    user_agent: Option<Field>,
     attributes: Vec<(Cow<'static, str>, Field)>,
     closures: Vec<Change>,
     injected: Option<InjectedContext>,
+    /// The names of the headers that fields read, each once.
+    header_names: Vec<Cow<'static, str>>,
 }
 
 /// Room for the names of the request attributes and for their values, without
@@ -51,20 +53,23 @@ impl ContextRules {
     /// `method` and, where known, `remote_addr`.
     #[must_use]
     pub fn new() -> Self {
+        let mut header_names = Vec::new();
+        let entity = header("x-user-id").or(cookie("user_id"));
         Self {
-            entity: Entity::Field(header("x-user-id").or(cookie("user_id"))),
+            entity: Entity::Field(entity.among(&mut header_names)),
             entity_type: "user".into(),
-            request_attributes: true,
+            user_agent: Some(header("user-agent").among(&mut header_names)),
             attributes: Vec::new(),
             closures: Vec::new(),
             injected: None,
+            header_names,
         }
     }
 
     /// Takes the entity's id from this field instead.
     #[must_use]
     pub fn entity(mut self, field: Field) -> Self {
-        self.entity = Entity::Field(field);
+        self.entity = Entity::Field(field.among(&mut self.header_names));
         self
     }
 
@@ -90,6 +95,7 @@ impl ContextRules {
     /// attribute.
     #[must_use]
     pub fn attribute(mut self, name: impl Into<Cow<'static, str>>, field: Field) -> Self {
+        let field = field.among(&mut self.header_names);
         self.attributes.push((name.into(), field));
         self
     }
@@ -97,7 +103,7 @@ impl ContextRules {
     /// Leaves out `user_agent`, `path`, `method` and `remote_addr`.
     #[must_use]
     pub fn without_request_attributes(mut self) -> Self {
-        self.request_attributes = false;
+        self.user_agent = None;
         self
     }
 
@@ -128,8 +134,8 @@ impl ContextRules {
             Entity::Closure(find) => context.set_entity_id(&find(request).unwrap_or_default()),
         }
         context.set_entity_type(&self.entity_type);
-        if self.request_attributes {
-            USER_AGENT.set("user_agent", request, &mut context);
+        if let Some(user_agent) = &self.user_agent {
+            user_agent.set("user_agent", request, &mut context);
             context.set("path", request.path());
             context.set("method", request.method());
             if let Some(peer) = request.peer_addr() {
@@ -149,17 +155,11 @@ impl ContextRules {
     }
 
     /// The names of the headers that fields of the rules read, in small letters,
-    /// some of them perhaps more than once: for adapters that can look up a name
-    /// faster when they have prepared it. Closures may read others.
-    pub fn header_names(&self) -> impl Iterator<Item = &str> {
-        let entity = match &self.entity {
-            Entity::Field(field) => Some(field),
-            Entity::Closure(_) => None,
-        };
-        let user_agent = self.request_attributes.then_some(&USER_AGENT);
-        let attributes = self.attributes.iter().map(|(_, field)| field);
-        let fields = entity.into_iter().chain(user_agent).chain(attributes);
-        fields.flat_map(Field::header_names)
+    /// each once: for adapters that can look up a name faster when they have
+    /// prepared it, see [`RequestParts::headers_named`](super::RequestParts::headers_named). Closures may read others.
+    #[must_use]
+    pub fn header_names(&self) -> &[Cow<'static, str>] {
+        &self.header_names
     }
 
     /// A context with room for what the rules put into it, as far as can be
@@ -169,7 +169,7 @@ impl ContextRules {
         let named = self.attributes.iter().map(|(name, _)| name.len() + VALUE);
         let mut text = 2 * VALUE + self.entity_type.len() + named.sum::<usize>();
         let mut attributes = self.attributes.len();
-        if self.request_attributes {
+        if self.user_agent.is_some() {
             text += REQUEST_ATTRIBUTES + request.path().len();
             attributes += 3 + usize::from(request.peer_addr().is_some());
         }
@@ -193,7 +193,7 @@ impl fmt::Debug for ContextRules {
         f.debug_struct("ContextRules")
             .field("entity", entity)
             .field("entity_type", &self.entity_type)
-            .field("request_attributes", &self.request_attributes)
+            .field("request_attributes", &self.user_agent.is_some())
             .field("attributes", &self.attributes)
             .field("closures", &self.closures.len())
             .field("injected", &self.injected)
