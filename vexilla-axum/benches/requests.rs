@@ -30,8 +30,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::routing::get;
+use axum::{Extension, Router};
 use cpu_time::ThreadTime;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -54,11 +54,19 @@ const ANSWER: &str = "the answer";
 type Service = (&'static str, fn() -> Router);
 
 /// The services; how the others compare with the first is printed.
-const SERVICES: [Service; 7] = [
+const SERVICES: [Service; 8] = [
     ("no layer", plain),
     ("no layer, again", plain),
     ("AddExtension", || {
         plain().layer(AddExtensionLayer::new(Arc::new(7_u64)))
+    }),
+    ("AddExtension, extracted", || {
+        let handler = async |Extension(value): Extension<Arc<u64>>| {
+            black_box(value);
+            ANSWER
+        };
+        let layer = AddExtensionLayer::new(Arc::new(7_u64));
+        Router::new().route("/", get(handler)).layer(layer)
     }),
     ("layer, no flag read", || plain().layer(layer())),
     ("layer, flags extracted", || reading(layer(), [])),
