@@ -82,8 +82,8 @@ impl<S: Service<ServiceRequest>> Transform<S, ServiceRequest> for VexillaLayer {
 #[derive(Debug)]
 pub struct VexillaService<S> {
     inner: S,
-    /// Those of one worker, whose threads need not agree on how many requests
-    /// hold them.
+    /// A copy for this worker, which its requests share without atomic
+    /// operations.
     settings: Rc<Settings>,
 }
 

@@ -155,8 +155,10 @@ impl ContextRules {
     }
 
     /// The names of the headers that fields of the rules read, in small letters,
-    /// each once: for adapters that can look up a name faster when they have
-    /// prepared it, see [`RequestParts::headers_named`](super::RequestParts::headers_named). Closures may read others.
+    /// each once, and perhaps those of fields that others took the place of: for
+    /// adapters that can look up a name faster when they have prepared it, see
+    /// [`RequestParts::headers_named`](super::RequestParts::headers_named).
+    /// Closures may read others.
     #[must_use]
     pub fn header_names(&self) -> &[Cow<'static, str>] {
         &self.header_names
