@@ -1,8 +1,9 @@
 //! Cases that a bench measures twice: by criterion, for the figure of each, and
 //! in turns, for how they compare.
 //!
-//! What is timed is the CPU time of the thread. Figures of one run that were taken minutes apart are not comparable on
-//! a machine that others use as well; those of [`compare`] are.
+//! What is timed is the CPU time of the thread. Figures of one run that were taken
+//! minutes apart are not comparable on a machine that others use as well; those of
+//! [`compare`] are.
 //!
 //! A part of several benches, which include it by its path.
 

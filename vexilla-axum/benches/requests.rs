@@ -10,7 +10,8 @@
 //!
 //! **Not ours.** axum and hyper, as `axum::serve` sets them up, tokio, and
 //! `AddExtension` of tower-http: what it costs is what axum takes for having any
-//! layer around a route, since it boxes the service and its future once more.
+//! layer around a route, since it boxes the service and its future once more; what
+//! extracting its value adds is what any extractor costs.
 //!
 //! **Measuring.** Each service stands behind a port of its own; the one without a
 //! layer stands there twice, and what differs between these two is noise. All run

@@ -22,11 +22,11 @@ pub(crate) fn peer_addr(extensions: &Extensions) -> Option<SocketAddr> {
 
 /// The parts of an `http` request, borrowed.
 pub(crate) struct HttpRequest<'a> {
-    pub(crate) method: &'a Method,
-    pub(crate) uri: &'a Uri,
-    pub(crate) headers: &'a HeaderMap,
-    pub(crate) extensions: &'a Extensions,
-    pub(crate) find_peer: FindPeer,
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    extensions: &'a Extensions,
+    find_peer: FindPeer,
     known_names: &'a [Option<HeaderName>],
 }
 

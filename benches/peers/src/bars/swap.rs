@@ -171,6 +171,7 @@ impl Swaps {
             vexilla.replace(version.clone());
             swaps += 1;
             due += PAUSE;
+            // Swaps come at this pace whatever each of them takes.
             thread::sleep(due.saturating_duration_since(Instant::now()));
         }
         swaps
