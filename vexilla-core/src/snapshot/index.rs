@@ -112,6 +112,13 @@ mod tests {
     }
 
     #[test]
+    fn a_key_of_the_same_hash_is_another() {
+        let index = KeyIndex::new(&["a"]);
+        assert_eq!(index.find("a", |_| true), Some(0));
+        assert_eq!(index.find("a", |_| false), None);
+    }
+
+    #[test]
     fn of_equal_keys_the_last_counts_and_empty_ones_are_none() {
         let keys = ["a", "", "b", "a", ""];
         let index = KeyIndex::new(&keys);
