@@ -6,7 +6,8 @@
 //! | [`checker`] | how is it checked? |
 //! | [`caller`] | how is one request made? |
 //! | [`fetched`] | what came, compiled |
-//! | [`detect`] | is what came news? |
+//! | [`detect`] | is what came to be loaded? |
+//! | [`load`] | loads it, or keeps what is loaded |
 //! | [`retry`], [`breaker`] | when is it asked again, when left alone? |
 //! | [`degradation`] | what is served, and how good is it? |
 //! | [`status`] | what is told of it |
@@ -23,6 +24,7 @@ mod detect;
 mod fetched;
 mod inbox;
 mod jitter;
+mod load;
 mod panics;
 mod retry;
 mod status;
@@ -71,6 +73,8 @@ enum Trigger {
     Hint,
     /// Somebody waits for a fetch.
     Refresh,
+    /// The same, and an operator accepts whatever the source answers.
+    Accept,
 }
 
 impl Trigger {
@@ -79,12 +83,13 @@ impl Trigger {
             Self::Poll => Occasion::Poll,
             Self::Hint => Occasion::Hint,
             Self::Full | Self::Changed | Self::Refresh => Occasion::Full,
+            Self::Accept => Occasion::Accept,
         }
     }
 
     /// Whether an open breaker does not keep it from checking.
     fn insists(self) -> bool {
-        matches!(self, Self::Changed | Self::Refresh)
+        matches!(self, Self::Changed | Self::Refresh | Self::Accept)
     }
 }
 
@@ -95,6 +100,7 @@ pub(crate) struct Settings {
     pub(crate) full_interval: Duration,
     pub(crate) slow_retry: Duration,
     pub(crate) cache_interval: Duration,
+    pub(crate) loss_confirmation: Duration,
     pub(crate) max_stale: Option<Duration>,
     pub(crate) retry: RetryPolicy,
     pub(crate) breaker: BreakerPolicy,
@@ -108,10 +114,22 @@ impl Default for Settings {
             full_interval: Duration::from_secs(300),
             slow_retry: Duration::from_secs(60),
             cache_interval: Duration::from_secs(3),
+            loss_confirmation: Duration::from_secs(60),
             max_stale: None,
             retry: RetryPolicy::new(),
             breaker: BreakerPolicy::new(),
             filter: Filter::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// The times that decide which answers are loaded.
+    fn times(&self) -> detect::Times {
+        detect::Times {
+            cache_interval: self.cache_interval,
+            loss_confirmation: self.loss_confirmation,
+            full_interval: self.full_interval,
         }
     }
 }
@@ -228,6 +246,11 @@ impl Sync {
     /// Fetches now, and waits for what comes of it.
     pub(crate) async fn refresh(&self) -> Result<bool, SourceError> {
         self.inbox.refresh().await
+    }
+
+    /// Fetches now, accepts whatever the source answers, and waits for that.
+    pub(crate) async fn accept_loss(&self) -> Result<bool, SourceError> {
+        self.inbox.accept_loss().await
     }
 
     /// Says that something changed.

@@ -168,6 +168,22 @@ impl Vexilla {
         }
     }
 
+    /// Fetches the flags now and loads them, even if they lose flags or are older
+    /// than the loaded ones; returns whether they changed. For an operator who
+    /// knows that what the source answers is meant, and does not want to wait
+    /// until a loss of flags is confirmed.
+    ///
+    /// # Errors
+    ///
+    /// The source's error; the loaded flags stay.
+    #[cfg(feature = "refresh")]
+    pub async fn accept_loss(&self) -> Result<bool, crate::source::SourceError> {
+        match &self.sync {
+            Some(sync) => sync.accept_loss().await,
+            None => Ok(false),
+        }
+    }
+
     /// Says that the source has probably changed, as a webhook does: it is
     /// checked within moments, together with what else is said within 50 ms.
     /// Does not wait.

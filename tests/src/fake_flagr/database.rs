@@ -60,6 +60,11 @@ impl Database {
         self.newest += u64::try_from(before - self.flags.len()).unwrap_or(0);
     }
 
+    /// Loses the flags that are not among these, as no real Flagr does.
+    pub fn lose(&mut self, kept: impl Fn(u64) -> bool) {
+        self.flags.retain(|id, _| kept(*id));
+    }
+
     /// What `GET /api/v1/flags/snapshots/max_id` answers.
     #[must_use]
     pub fn max_id(&self) -> String {

@@ -114,9 +114,10 @@ async fn history(seed: u64, steps: usize) -> Result<(), String> {
         if let Some(fault) = seen.lock().unwrap().faults.first() {
             return Err(format!("seed {seed}, step {step}: {fault}"));
         }
-        let level = vexilla.status().level;
-        if level != Level::Live {
-            return Err(format!("seed {seed}, step {step}: {level}"));
+        let status = vexilla.status();
+        if status.level != Level::Live {
+            let reason = status.last_error;
+            return Err(format!("seed {seed}, step {step}: {reason:?}"));
         }
     }
     sleep(SETTLED).await;

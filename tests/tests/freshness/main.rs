@@ -15,6 +15,7 @@ mod asking;
 mod histories;
 #[path = "../log/mod.rs"]
 mod log;
+mod losses;
 mod times;
 
 use std::time::Duration;

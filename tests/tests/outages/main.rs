@@ -229,50 +229,49 @@ async fn wrong_tls() {
 }
 
 #[tokio::test]
-async fn suddenly_few_flags_are_held_back_until_a_second_fetch_confirms_them() {
-    type Shrink = fn(&FakeFlagr);
-    let emptied: Shrink = |server| server.edit(|database| database.retain(|_| false));
-    let shrunk: Shrink = |server| server.edit(|database| database.retain(|id| id <= FLAGS / 20));
-    let made_anew: Shrink = |server| server.edit(|database| *database = Database::default());
-    let without_number: Shrink = |server| {
+async fn a_loss_that_no_snapshot_id_explains_is_kept_aside_until_answers_agree() {
+    type Lose = fn(&FakeFlagr);
+    let emptied: Lose = |server| server.edit(|database| database.retain(|_| false));
+    let part: Lose = |server| {
+        server.edit(|database| database.lose(|id| id == 1 || id == FLAGS));
+    };
+    let made_anew: Lose = |server| server.edit(|database| *database = Database::default());
+    let without_id: Lose = |server| {
         server.spoil(Route::MaxId, |_| Answer::status(501));
         server.edit(|database| database.retain(|_| false));
     };
-    for (name, shrink, left) in [
+    for (name, lose, left) in [
         ("emptied", emptied, 0),
-        ("95 % smaller", shrunk, FLAGS / 20),
+        ("a part", part, 2),
         ("a new database", made_anew, 0),
-        ("emptied, without max_id", without_number, 0),
+        ("emptied, without max_id", without_id, 0),
     ] {
-        // Whether or not the export has had the time to catch up.
-        for cache in [Duration::ZERO, HOUR] {
-            held_back(name, shrink, left, cache).await;
-        }
-        println!("{name}: held back at the first fetch, taken at the second");
+        kept_aside(name, lose, left).await;
+        println!("{name}: kept aside twice, loaded when the third answer agrees");
     }
 }
 
-async fn held_back(name: &str, shrink: fn(&FakeFlagr), left: u64, cache: Duration) {
+async fn kept_aside(name: &str, lose: fn(&FakeFlagr), left: u64) {
     let server = FakeFlagr::healthy(FLAGS).unwrap();
     let vexilla = at(&server.url())
         .poll_interval(HOUR)
-        .flagr_cache_interval(cache)
+        .flagr_cache_interval(Duration::ZERO)
+        .loss_confirmation(Duration::ZERO)
         .build()
         .await
         .unwrap();
     // Ports are used again.
     let address = server.address().to_string();
     let before = logged(&["ERROR", &address]).len();
-    for time in 1..=2 {
-        shrink(&server);
-        assert!(!vexilla.refresh().await.unwrap(), "{name}");
+    for times in [1, 2] {
+        lose(&server);
+        for _ in 0..times {
+            assert!(!vexilla.refresh().await.unwrap(), "{name}");
+        }
         let status = vexilla.status();
-        assert_eq!(
-            (status.flags as u64, status.counts.held_back),
-            (FLAGS, time)
-        );
-        assert!(status.last_error.unwrap().contains("held back"), "{name}");
-        if time == 1 {
+        assert_eq!((status.flags as u64, status.level), (FLAGS, Level::Stale));
+        assert!(status.last_error.unwrap().contains("are missing"), "{name}");
+        if times == 1 {
             // It was but a moment, and is forgotten.
             server.heal();
             server.edit(|database| {
@@ -281,29 +280,27 @@ async fn held_back(name: &str, shrink: fn(&FakeFlagr), left: u64, cache: Duratio
                 }
             });
             vexilla.refresh().await.unwrap();
-            assert_eq!(vexilla.status().last_error, None, "{name}");
+            let status = vexilla.status();
+            assert_eq!((status.last_error, status.level), (None, Level::Live));
         }
     }
-    assert!(vexilla.refresh().await.unwrap(), "{name}: it is confirmed");
+    assert!(vexilla.refresh().await.unwrap(), "{name}: answers agree");
     let status = vexilla.status();
     assert_eq!(
-        (status.flags as u64, status.last_error),
-        (left, None),
+        (status.flags as u64, status.last_error, status.level),
+        (left, None, Level::Live),
         "{name}"
     );
     let loud = logged(&["ERROR", &address]).split_off(before);
-    let [one, two, three] = &loud[..] else {
+    let [missing, gone] = &loud[..] else {
         panic!("{loud:?}");
     };
-    assert!(
-        one.contains("are held back") && two.contains("are held back"),
-        "{loud:?}"
-    );
-    assert!(three.contains("as a second fetch confirmed"), "{loud:?}");
+    assert!(missing.contains("lacks flags is kept aside"), "{loud:?}");
+    assert!(gone.contains("flags are gone"), "{loud:?}");
 }
 
 #[tokio::test]
-async fn few_flags_without_a_change_are_held_back_as_well_and_go_as_they_came() {
+async fn flags_that_were_lost_without_a_change_are_back_as_soon_as_they_are_exported() {
     for cache in [Duration::ZERO, HOUR] {
         let server = FakeFlagr::healthy(FLAGS).unwrap();
         let vexilla = at(&server.url())
@@ -312,15 +309,11 @@ async fn few_flags_without_a_change_are_held_back_as_well_and_go_as_they_came() 
             .build()
             .await
             .unwrap();
-        let address = server.address().to_string();
-        let before = logged(&["ERROR", &address]).len();
         server.spoil(Route::Export, |_| Answer::json(r#"{"Flags":[]}"#));
-        assert!(!vexilla.refresh().await.unwrap(), "held back");
+        assert!(!vexilla.refresh().await.unwrap(), "kept aside");
         assert_eq!(vexilla.status().flags as u64, FLAGS);
-        assert!(vexilla.refresh().await.unwrap(), "taken");
+        assert!(vexilla.accept_loss().await.unwrap(), "accepted");
         assert!(vexilla.snapshot().is_empty());
-        let loud = logged(&["ERROR", &address]).split_off(before);
-        assert_eq!(loud.len(), 2, "{loud:?}");
         server.heal();
         assert!(vexilla.refresh().await.unwrap(), "back at once");
         assert_eq!(vexilla.status().flags as u64, FLAGS);

@@ -4,36 +4,38 @@
 //! the flags, and judges what came. The circuit breaker counts checks, however
 //! many requests they make.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
 use super::breaker::{Breaker, BreakerState, Outcome, Permit};
 use super::caller::{Caller, Failure};
 use super::degradation::Degradation;
-use super::detect::{Detector, Occasion, Plan, Verdict};
+use super::detect::{Detector, Doubt, Occasion, Plan};
 use super::fetched::{Fetched, Restored};
 use super::jitter::random;
 use super::{Settings, Trigger};
-use crate::flag::{FlagSet, Origin};
-use crate::persist::{Provenance, Saver, encode};
+use crate::persist::Saver;
 use crate::snapshot::Snapshot;
 use crate::source::{AnySource, SourceError, SourceErrorKind};
 
 /// Checks the source, and remembers what it said.
 pub(super) struct Checker {
-    source: Arc<dyn AnySource>,
+    pub(super) source: Arc<dyn AnySource>,
     settings: Settings,
-    degradation: Arc<Degradation>,
-    saver: Option<Arc<Saver>>,
-    detector: Detector,
+    pub(super) degradation: Arc<Degradation>,
+    pub(super) saver: Option<Arc<Saver>>,
+    pub(super) detector: Detector,
     breaker: Breaker,
     caller: Caller,
-    held: Option<Arc<Snapshot>>,
+    pub(super) held: Option<Arc<Snapshot>>,
     /// A push came in, and no change was found since.
-    pushed: bool,
+    pub(super) pushed: bool,
+    /// The loaded flags may be out of date although the source answers.
+    pub(super) doubt: bool,
+    /// Why that was logged last, and when.
+    pub(super) logged: Option<(Doubt, Instant)>,
 }
 
 impl Checker {
@@ -44,7 +46,7 @@ impl Checker {
         saver: Option<Arc<Saver>>,
     ) -> Self {
         Self {
-            detector: Detector::new(settings.cache_interval),
+            detector: Detector::new(settings.times()),
             breaker: Breaker::new(settings.breaker.clone()),
             caller: Caller::new(
                 Arc::clone(&source),
@@ -57,6 +59,8 @@ impl Checker {
             saver,
             held: None,
             pushed: false,
+            doubt: false,
+            logged: None,
         }
     }
 
@@ -70,7 +74,7 @@ impl Checker {
         } = restored;
         let snapshot = Arc::new(snapshot);
         let now = Instant::now().into_std();
-        self.detector.restore(contents, id, now);
+        self.detector.restore(contents, id, age, now);
         self.held = Some(Arc::clone(&snapshot));
         self.degradation.restored(snapshot, age);
     }
@@ -177,155 +181,59 @@ impl Checker {
 
     async fn ask(&mut self, trigger: Trigger) -> Result<bool, Failure> {
         let occasion = trigger.occasion();
+        let mut unread = None;
         let id = match self.caller.call(|source| source.latest()).await {
             Ok(id) => id.filter(|id| *id != 0),
-            Err(failure) if occasion == Occasion::Full || has_no_number(&failure.error) => {
-                let (source, error) = (self.source.name(), &failure.error);
-                tracing::debug!(source, %error, "the newest change is unknown; flags are compared");
+            Err(failure) if has_no_number(&failure.error) => None,
+            Err(failure) if matches!(occasion, Occasion::Full | Occasion::Accept) => {
+                unread = Some(failure);
                 None
             }
             Err(failure) => return Err(failure),
         };
         let now = Instant::now().into_std();
-        if let (Plan::Nothing, Some(held)) = (self.detector.announce(id, occasion, now), &self.held)
-        {
-            self.degradation.succeeded(Arc::clone(held), |_| {});
-            return Ok(false);
+        match (self.detector.announce(id, occasion, now), &self.held) {
+            (Plan::Nothing, Some(held)) => {
+                let held = Arc::clone(held);
+                self.succeed(&held, |_| {});
+                return Ok(false);
+            }
+            (Plan::Wait, Some(_)) => {
+                self.keep(None);
+                return Ok(false);
+            }
+            _ => {}
         }
         let set = self.caller.call(|source| source.fetch()).await?;
         self.degradation.count(|counts| counts.fetches += 1);
         let (filter, before) = (self.settings.filter.clone(), self.held.clone());
         let fetched = Fetched::compile(set, filter, before, self.saver.is_some()).await?;
-        Ok(self.take(fetched, id, trigger))
+        let latest = self.latest_after(&fetched, id, unread, occasion).await?;
+        Ok(self.take(fetched, latest, trigger))
     }
+}
 
-    /// Puts flags in place if they are news; tells whether they changed.
-    fn take(&mut self, fetched: Fetched, id: Option<u64>, trigger: Trigger) -> bool {
-        let now = Instant::now().into_std();
-        let same_flags = self.held.as_ref();
-        let same_flags = same_flags.is_some_and(|held| held.same_flags(&fetched.snapshot));
-        let verdict = match fetched.origin {
-            Origin::Export => {
-                let occasion = trigger.occasion();
-                self.detector
-                    .judge(&fetched.contents, same_flags, id, occasion, now)
-            }
-            // Nobody else answers for a file, or for code.
-            _ => {
-                self.detector.believe(fetched.contents);
-                if same_flags {
-                    Verdict::Same
-                } else {
-                    Verdict::News
-                }
-            }
-        };
-        let source = self.source.name();
-        let (held, flags) = (
-            self.held.as_ref().map_or(0, |held| held.len()),
-            fetched.snapshot.len(),
-        );
-        match verdict {
-            Verdict::Older => {
-                self.degradation.count(|counts| counts.older_answers += 1);
-                let why = "an answer was older than what is held and was left aside";
-                tracing::debug!(source, id, version = fetched.snapshot.version(), why);
-                self.degradation.answered_older(why);
-                return false;
-            }
-            Verdict::HeldBack => {
-                self.degradation.count(|counts| counts.held_back += 1);
-                let why = format!(
-                    "{flags} flags came where {held} are held; they are held back until that is confirmed"
-                );
-                tracing::error!(
-                    source,
-                    held,
-                    flags,
-                    "flags are held back: there are suddenly few, which is to be confirmed by the next fetch"
-                );
-                self.degradation.left_aside(&why);
-                return false;
-            }
-            Verdict::Shrunk => {
-                tracing::error!(
-                    source,
-                    held,
-                    flags,
-                    "there are suddenly few flags, as a second fetch confirmed"
-                );
-            }
-            Verdict::PutBack => {
-                tracing::error!(
-                    source,
-                    held,
-                    flags,
-                    version = fetched.snapshot.version(),
-                    "the source went back to older flags for good, as after its database was restored; they are taken"
-                );
-            }
-            Verdict::Same | Verdict::News => {}
+impl Checker {
+    /// The latest ID, read again where what is made of the flags depends on it:
+    /// it may have risen since, by the deletions of flags that are missing.
+    async fn latest_after(
+        &mut self,
+        fetched: &Fetched,
+        id: Option<u64>,
+        unread: Option<Failure>,
+        occasion: Occasion,
+    ) -> Result<Option<u64>, Failure> {
+        let matters = occasion != Occasion::Accept && self.detector.lacks_flags(&fetched.contents);
+        match (id, unread) {
+            (None, Some(failure)) if matters => Err(failure),
+            (None, _) => Ok(None),
+            (Some(id), _) if self.detector.has_reached(&fetched.contents, id) => Ok(Some(id)),
+            (Some(id), _) => match self.caller.call(|source| source.latest()).await {
+                Ok(latest) => Ok(latest.filter(|id| *id != 0)),
+                Err(failure) if matters => Err(failure),
+                Err(_) => Ok(Some(id)),
+            },
         }
-        let current = match (&self.held, verdict) {
-            (Some(held), Verdict::Same) => Arc::clone(held),
-            _ => Arc::new(fetched.snapshot),
-        };
-        let before = self.held.replace(Arc::clone(&current));
-        let changed = !same_flags;
-        let polled = matches!(trigger, Trigger::Poll | Trigger::Full);
-        let pushed = changed && std::mem::take(&mut self.pushed);
-        let missed = changed && polled && before.is_some() && !pushed;
-        // First they are served, then told of and saved.
-        self.degradation.succeeded(Arc::clone(&current), |counts| {
-            counts.changes += u64::from(changed);
-            counts.changes_without_push += u64::from(missed);
-        });
-        if changed {
-            self.report_change(before.as_deref(), &current, missed);
-        }
-        let news = verdict != Verdict::Same || trigger.occasion() == Occasion::Full;
-        if let (true, Some(set)) = (news, fetched.set) {
-            self.save(set);
-        }
-        changed
-    }
-
-    /// Says what changed, and whether no push had announced it.
-    fn report_change(&self, before: Option<&Snapshot>, now: &Snapshot, missed: bool) {
-        let source = self.source.name();
-        let known: HashSet<_> = before.into_iter().flat_map(Snapshot::problems).collect();
-        for problem in now.problems().filter(|problem| !known.contains(problem)) {
-            tracing::error!(
-                flag = problem.flag_key,
-                id = problem.flag_id,
-                problem = problem.message,
-                "a flag cannot be evaluated and answers defaults"
-            );
-        }
-        tracing::info!(
-            source,
-            flags = now.len(),
-            version = now.version(),
-            left_out = now.left_out().flags,
-            left_out_bytes = now.left_out().bytes,
-            "flags changed"
-        );
-        let pushes = self.degradation.status().counts.pushes;
-        if missed && pushes > 0 {
-            tracing::warn!(source, "a poll found a change that no push had announced");
-        }
-    }
-
-    fn save(&self, set: FlagSet) {
-        let Some(saver) = &self.saver else {
-            return;
-        };
-        let provenance = Provenance {
-            source: self.source.name(),
-            saved_at: SystemTime::now(),
-            id: self.detector.confirmed(),
-        };
-        saver.submit(move |packing| encode(&set, &provenance, packing));
     }
 }
 

@@ -53,6 +53,13 @@ enum Held {
     },
 }
 
+/// The source answers, and yet the loaded flags may be out of date.
+#[derive(Debug, Clone, Copy)]
+struct Doubted {
+    /// When it last answered so, if no check failed since.
+    answered: Option<Instant>,
+}
+
 impl Held {
     fn snapshot(&self) -> Option<&Arc<Snapshot>> {
         match self {
@@ -75,13 +82,15 @@ impl Held {
 }
 
 impl Freshness {
-    fn level(&self, held: &Held, now: Instant) -> Level {
+    fn level(&self, book: &Book, now: Instant) -> Level {
+        let held = &book.held;
         let Some(age) = held.age(now) else {
             return Level::Defaults;
         };
-        let usable = self.max_stale.is_none_or(|most| age <= most);
+        let counted = age.saturating_sub(book.kept);
+        let usable = self.max_stale.is_none_or(|most| counted <= most);
         match held {
-            Held::Source { .. } if age <= self.live_for => Level::Live,
+            Held::Source { .. } if age <= self.live_for && book.doubted.is_none() => Level::Live,
             Held::Source { .. } if usable => Level::Stale,
             Held::Copy { .. } if usable => Level::Restored,
             _ => Level::Defaults,
@@ -89,10 +98,11 @@ impl Freshness {
     }
 
     /// How long until time alone changes the level.
-    fn lasts(&self, held: &Held, now: Instant) -> Option<Duration> {
-        let age = held.age(now)?;
-        let live = matches!(held, Held::Source { .. }).then_some(self.live_for);
-        [live, self.max_stale]
+    fn lasts(&self, book: &Book, now: Instant) -> Option<Duration> {
+        let age = book.held.age(now)?;
+        let live = matches!(book.held, Held::Source { .. }).then_some(self.live_for);
+        let usable = self.max_stale.map(|most| most.saturating_add(book.kept));
+        [live, usable]
             .into_iter()
             .flatten()
             .filter(|end| age <= *end)
@@ -117,6 +127,10 @@ pub(super) struct Degradation {
 #[derive(Debug)]
 struct Book {
     held: Held,
+    doubted: Option<Doubted>,
+    /// How long the source answered worse flags than those held, which does not
+    /// count towards `max_stale`.
+    kept: Duration,
     level: Level,
     since: SystemTime,
     consecutive_failures: u32,
@@ -138,6 +152,8 @@ impl Degradation {
     ) -> Self {
         let book = Book {
             held: Held::Nothing,
+            doubted: None,
+            kept: Duration::ZERO,
             level: Level::Defaults,
             since: SystemTime::now(),
             consecutive_failures: 0,
@@ -179,6 +195,8 @@ impl Degradation {
                 snapshot,
                 success: Instant::now(),
             };
+            book.doubted = None;
+            book.kept = Duration::ZERO;
             book.consecutive_failures = 0;
             book.last_error = None;
             count(&mut book.counts);
@@ -190,29 +208,48 @@ impl Degradation {
         self.write(|book| {
             book.counts.failures += 1;
             book.consecutive_failures = book.consecutive_failures.saturating_add(1);
+            if let Some(doubted) = &mut book.doubted {
+                doubted.answered = None;
+            }
             book.last_error = Some(error.to_string());
         });
     }
 
-    /// The source answered, but with older flags than are held. If these came
-    /// from it, the check succeeded: it has nothing newer to give.
+    /// The source answered, but with older flags than those loaded, as a lagging
+    /// replica does. If these came from it, the check succeeded: it has nothing
+    /// newer to give.
     pub(super) fn answered_older(&self, why: &str) {
         self.write(|book| {
             book.consecutive_failures = 0;
-            book.last_error = match &mut book.held {
+            match &mut book.held {
                 Held::Source { success, .. } => {
                     *success = Instant::now();
-                    None
+                    book.last_error = None;
+                    book.doubted = None;
+                    book.kept = Duration::ZERO;
                 }
-                Held::Nothing | Held::Copy { .. } => Some(why.to_owned()),
-            };
+                Held::Nothing | Held::Copy { .. } => book.last_error = Some(why.to_owned()),
+            }
         });
     }
 
-    /// The source answered, but its answer was left aside for now. The flags
-    /// are no fresher for it.
-    pub(super) fn left_aside(&self, why: &str) {
-        self.write(|book| book.last_error = Some(why.to_owned()));
+    /// The source answered, and for this reason the loaded flags may be out of
+    /// date: they are stale. If they are better than the answer, the time does
+    /// not count towards `max_stale`.
+    pub(super) fn doubted(&self, reason: String, keeps_better: bool) {
+        self.write(|book| {
+            let now = Instant::now();
+            let before = book.doubted.and_then(|doubted| doubted.answered);
+            if let (true, Some(before)) = (keeps_better, before) {
+                let lasted = now.saturating_duration_since(before);
+                book.kept = book.kept.saturating_add(lasted);
+            }
+            book.consecutive_failures = 0;
+            book.last_error = Some(reason);
+            book.doubted = Some(Doubted {
+                answered: Some(now),
+            });
+        });
     }
 
     /// The breaker's state, as it is now.
@@ -234,7 +271,7 @@ impl Degradation {
     pub(super) fn tick(&self) {
         let due = {
             let book = self.book();
-            self.freshness.level(&book.held, Instant::now()) != book.level
+            self.freshness.level(&book, Instant::now()) != book.level
         };
         if due {
             self.write(|_| {});
@@ -243,7 +280,7 @@ impl Degradation {
 
     /// How long until [`tick`](Self::tick) has an effect.
     pub(super) fn lasts(&self) -> Option<Duration> {
-        self.freshness.lasts(&self.book().held, Instant::now())
+        self.freshness.lasts(&self.book(), Instant::now())
     }
 
     /// The status now.
@@ -280,7 +317,7 @@ impl Degradation {
         let mut book = self.book();
         entry(&mut book);
         let now = Instant::now();
-        let level = self.freshness.level(&book.held, now);
+        let level = self.freshness.level(&book, now);
         if put || level != book.level {
             // Flags that somebody put in place himself stay until then.
             let put = put || [level, book.level].contains(&Level::Defaults);
@@ -369,7 +406,7 @@ fn report(before: Level, level: Level, source: &str, book: &Book, now: Instant) 
                 before,
                 ?age,
                 error,
-                "flags are stale: no check of the source succeeded for three poll intervals; what is known is served"
+                "flags are stale; the loaded flags are served"
             );
         }
         Level::Restored => {

@@ -20,6 +20,8 @@ pub(super) struct Inbox {
 #[derive(Debug, Default)]
 struct Asked {
     waiting: Vec<oneshot::Sender<Refreshed>>,
+    /// One of those who wait accepts whatever the source answers.
+    accepts_loss: bool,
     hints: u64,
     closed: bool,
 }
@@ -35,6 +37,15 @@ impl Inbox {
 
     /// Asks for a fetch, and waits for what comes of it.
     pub(super) async fn refresh(&self) -> Refreshed {
+        self.ask(false).await
+    }
+
+    /// The same, and accepts whatever the source answers.
+    pub(super) async fn accept_loss(&self) -> Refreshed {
+        self.ask(true).await
+    }
+
+    async fn ask(&self, accepts_loss: bool) -> Refreshed {
         let (answer, outcome) = oneshot::channel();
         {
             let mut asked = self.asked();
@@ -42,6 +53,7 @@ impl Inbox {
                 return Err(shut_down());
             }
             asked.waiting.push(answer);
+            asked.accepts_loss |= accepts_loss;
         }
         self.news.notify_one();
         outcome.await.unwrap_or_else(|_| Err(shut_down()))
@@ -71,7 +83,14 @@ impl Inbox {
 
     /// Takes out those who wait for a fetch.
     pub(super) fn take_waiting(&self) -> Vec<oneshot::Sender<Refreshed>> {
-        std::mem::take(&mut self.asked().waiting)
+        let mut asked = self.asked();
+        asked.accepts_loss = false;
+        std::mem::take(&mut asked.waiting)
+    }
+
+    /// Whether one of those who wait accepts whatever the source answers.
+    pub(super) fn accepts_loss(&self) -> bool {
+        self.asked().accepts_loss
     }
 
     /// Whether somebody waits for a fetch.

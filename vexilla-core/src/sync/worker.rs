@@ -120,6 +120,9 @@ impl Worker {
     async fn next(&mut self) -> Trigger {
         loop {
             self.notice_hints();
+            if self.inbox.accepts_loss() {
+                return Trigger::Accept;
+            }
             if self.inbox.is_awaited() {
                 return Trigger::Refresh;
             }
@@ -188,7 +191,8 @@ impl Worker {
         // Those who asked meanwhile are served as well, unless what was fetched
         // may be from before they asked; and none who asks once it was told.
         let full = trigger.occasion() == Occasion::Full;
-        if full && self.inbox.is_awaited() && !self.has_changed_again() {
+        let awaited = self.inbox.is_awaited() && !self.inbox.accepts_loss();
+        if full && awaited && !self.has_changed_again() {
             waiting.extend(self.inbox.take_waiting());
         }
         for waiting in waiting {
@@ -214,7 +218,8 @@ impl Worker {
             }
             Err(Failure { pause, .. }) => (poll, *pause),
         };
-        let full = outcome.is_ok() && trigger.occasion() == Occasion::Full;
+        let full =
+            outcome.is_ok() && matches!(trigger.occasion(), Occasion::Full | Occasion::Accept);
         // A fleet that started together is spread over whole intervals.
         let (from, to) = if full && self.first {
             (0.0, 1.0)

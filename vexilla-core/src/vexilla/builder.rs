@@ -76,6 +76,15 @@ impl VexillaBuilder {
         self
     }
 
+    /// How long answers must agree on which flags are missing before a loss of
+    /// flags is loaded that Flagr's latest snapshot ID does not explain by
+    /// deletions. Until then the loaded flags stay, and are stale. Default: 1 min.
+    /// [`Vexilla::accept_loss`] loads such flags at once.
+    pub fn loss_confirmation(mut self, time: Duration) -> Self {
+        self.settings.loss_confirmation = time;
+        self
+    }
+
     /// How requests to the source are repeated. Default:
     /// [`RetryPolicy::new`].
     pub fn retry(mut self, policy: RetryPolicy) -> Self {

@@ -1,0 +1,85 @@
+//! Why the loaded flags may be out of date although the source answers.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::{Detector, Streak};
+
+/// Why the loaded flags may be out of date although the source answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sync) enum Doubt {
+    /// Answers lack flags, and nothing explains that yet.
+    Loss {
+        missing: usize,
+        loaded: usize,
+        /// How long answers must agree.
+        confirmation: Duration,
+    },
+    /// Answers are older than the loaded flags, and no other came for so long.
+    Older { version: u64 },
+    /// The latest ID rose, and the export does not show the change.
+    Late { latest: u64, version: u64 },
+}
+
+impl Doubt {
+    /// Whether the loaded flags are better than what the source answers, so that
+    /// the time does not count towards `max_stale`.
+    pub(in crate::sync) fn keeps_better(self) -> bool {
+        !matches!(self, Self::Late { .. })
+    }
+
+    /// Whether another doubt has the same cause.
+    pub(in crate::sync) fn is_same_cause(self, other: Self) -> bool {
+        std::mem::discriminant(&self) == std::mem::discriminant(&other)
+    }
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loss {
+                missing,
+                loaded,
+                confirmation,
+            } => write!(
+                f,
+                "{missing} of {loaded} flags are missing in the answer of the source, and its latest snapshot ID does not explain that; the loaded flags stay until answers over {confirmation:?} agree or the loss is accepted"
+            ),
+            Self::Older { version } => write!(
+                f,
+                "the source answers with older flags than those loaded, which have snapshot ID {version}; perhaps a replica of Flagr is stuck"
+            ),
+            Self::Late { latest, version } => write!(
+                f,
+                "the latest snapshot ID is {latest}, but the export does not show that change; its greatest snapshot ID is {version}"
+            ),
+        }
+    }
+}
+
+impl Detector {
+    /// Why the loaded flags may be out of date, if they may.
+    pub(in crate::sync) fn doubt(&self, now: Instant) -> Option<Doubt> {
+        let loaded = self.loaded.as_ref()?;
+        if let Some(suspicion) = &self.suspicion {
+            return Some(Doubt::Loss {
+                missing: suspicion.missing(),
+                loaded: loaded.len(),
+                confirmation: self.times.loss_confirmation,
+            });
+        }
+        let settling = self.times.settling();
+        let lasts = |older: &Streak| now.saturating_duration_since(older.since) >= settling;
+        if self.older.as_ref().is_some_and(lasts) {
+            return Some(Doubt::Older {
+                version: loaded.version(),
+            });
+        }
+        let announced = self.announced.as_ref()?;
+        let latest = announced.id.filter(|_| self.is_late(announced, now))?;
+        Some(Doubt::Late {
+            latest,
+            version: loaded.version(),
+        })
+    }
+}

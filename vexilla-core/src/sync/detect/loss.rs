@@ -1,0 +1,159 @@
+//! Whether an answer that lacks flags is believed.
+//!
+//! In Flagr 1.2 and later every change through its API, a deletion included,
+//! takes a snapshot ID of its own (`pkg/handler/crud.go`). So a real deletion of
+//! n flags raises the latest snapshot ID by at least n. That is necessary, not
+//! sufficient: IDs may skip.
+//!
+//! The loss is counted since the last ID that the loaded flags were confirmed
+//! for, because many deletions reach the export in several steps. It is
+//! *explained* if enough IDs since then belong to no flag that was seen: each
+//! deletion needs one. Everything else is *suspicious* and kept aside:
+//!
+//! | The answer lacks flags, and | It is |
+//! |---|---|
+//! | the latest snapshot ID explains the loss | loaded |
+//! | it has no flags at all | suspicious |
+//! | the loaded flags are a restored copy, of which more than a tenth is missing | suspicious |
+//! | the latest snapshot ID does not explain the loss, fell, or is no longer there | suspicious |
+//! | the source has never had a latest snapshot ID, and less than 95 % are missing | loaded |
+//! | the same, and 95 % or more are missing | suspicious |
+//! | the source is a flags file or code | loaded |
+//!
+//! A suspicious answer is loaded when answers over the confirmation time agree
+//! on which flags are missing, or when an operator accepts it. An answer in
+//! which nothing is missing ends the suspicion.
+
+use std::time::{Duration, Instant};
+
+use super::contents::{Contents, Difference};
+
+/// Without snapshot IDs, a loss of 1 − 1/20 of the flags is suspicious.
+const SHRUNK: usize = 20;
+/// A loss of more than a tenth is large; at a start from a copy it is
+/// suspicious.
+const LARGE: usize = 10;
+/// Answers that must agree on a loss at least, however long they take.
+const AGREEING: u32 = 3;
+
+/// The flags that the loss is counted from.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Base {
+    contents: Contents,
+    /// The snapshot ID that they were confirmed for; where none was, the
+    /// greatest in them. 0 if there is none.
+    id: u64,
+}
+
+impl Base {
+    pub(super) fn new(contents: Contents, confirmed: Option<u64>) -> Self {
+        let id = confirmed.unwrap_or_else(|| contents.version());
+        Self { contents, id }
+    }
+
+    /// Whether the latest snapshot ID can explain by deletions what an answer
+    /// lacks of these flags and of the flags that are loaded.
+    pub(super) fn explains(&self, loaded: &Contents, answer: &Contents, latest: u64) -> bool {
+        let Some(rise) = latest.checked_sub(self.id) else {
+            return false;
+        };
+        let mut lost = self.contents.difference(answer).missing;
+        lost.extend(loaded.difference(answer).missing);
+        lost.sort_unstable();
+        lost.dedup_by_key(|(id, _)| *id);
+        // IDs that belong to a flag are not those of a deletion.
+        let newer = |id: &u64| *id > self.id;
+        let mut used: Vec<u64> = loaded.snapshot_ids().filter(newer).collect();
+        used.extend(answer.snapshot_ids().filter(newer));
+        used.sort_unstable();
+        used.dedup();
+        let needed = u64::try_from(lost.len() + used.len()).unwrap_or(u64::MAX);
+        rise >= needed
+    }
+}
+
+/// A suspicious loss: the flags that are missing, and since when answers agree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Suspicion {
+    /// ID and `SnapshotID`, sorted by ID.
+    missing: Vec<(u64, u64)>,
+    answers: u32,
+    since: Instant,
+}
+
+impl Suspicion {
+    pub(super) fn missing(&self) -> usize {
+        self.missing.len()
+    }
+
+    /// Whether all that is missing here is missing there, too.
+    fn covered_by(&self, missing: &[(u64, u64)]) -> bool {
+        let there =
+            |flag: &(u64, u64)| missing.binary_search_by_key(&flag.0, |flag| flag.0).is_ok();
+        self.missing.iter().all(there)
+    }
+
+    fn agrees_with(&self, missing: &[(u64, u64)]) -> bool {
+        let ids = |flags: &[(u64, u64)]| -> Vec<u64> { flags.iter().map(|flag| flag.0).collect() };
+        ids(&self.missing) == ids(missing)
+    }
+}
+
+/// What is known when an answer lacks flags.
+pub(super) struct Evidence<'a> {
+    pub(super) base: &'a Base,
+    pub(super) loaded: &'a Contents,
+    pub(super) answer: &'a Contents,
+    pub(super) difference: &'a Difference,
+    /// The latest snapshot ID, read after the answer.
+    pub(super) latest: Option<u64>,
+    /// The source once had a latest snapshot ID.
+    pub(super) has_ids: bool,
+    /// The loaded flags are those of a restored copy.
+    pub(super) restored: bool,
+}
+
+impl Evidence<'_> {
+    /// Whether the loss is one that the latest snapshot ID explains, or of a
+    /// source without one that is believed as it is.
+    pub(super) fn is_explained(&self) -> bool {
+        match self.latest {
+            Some(latest) => self.base.explains(self.loaded, self.answer, latest),
+            None if self.has_ids => false,
+            None => self.answer.len().saturating_mul(SHRUNK) > self.loaded.len(),
+        }
+    }
+
+    /// Whether more than a tenth of the loaded flags is missing.
+    pub(super) fn is_large(&self) -> bool {
+        let lost = self.difference.missing.len();
+        lost.saturating_mul(LARGE) > self.loaded.len()
+    }
+
+    /// Whether the loss is to be confirmed before it is believed.
+    pub(super) fn is_suspicious(&self, suspicion: Option<&Suspicion>) -> bool {
+        let restored = self.restored && self.is_large();
+        // IDs from after the loss was first seen do not explain it.
+        let known = suspicion.is_some_and(|known| known.covered_by(&self.difference.missing));
+        self.answer.is_empty() || restored || known || !self.is_explained()
+    }
+}
+
+/// Counts one more answer that lacks these flags, and tells whether it confirms
+/// the loss.
+pub(super) fn confirms(
+    suspicion: &mut Option<Suspicion>,
+    missing: &[(u64, u64)],
+    confirmation: Duration,
+    now: Instant,
+) -> bool {
+    let known = suspicion.take().filter(|known| known.agrees_with(missing));
+    let known = suspicion.insert(known.unwrap_or_else(|| Suspicion {
+        missing: missing.to_vec(),
+        answers: 0,
+        since: now,
+    }));
+    known.answers = known.answers.saturating_add(1);
+    let lasted = now.saturating_duration_since(known.since);
+    known.answers >= AGREEING && lasted >= confirmation
+}

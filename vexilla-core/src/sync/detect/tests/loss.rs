@@ -1,0 +1,318 @@
+//! Answers that lack flags.
+
+use super::*;
+
+const SUSPICIOUS: Option<Verdict> = Some(Verdict::Suspicious);
+const CONFIRMED: Option<Verdict> = Some(Verdict::Load(Reason::LossConfirmed));
+
+/// Flags with these IDs, each of a `SnapshotID` that equals its ID.
+fn flags(ids: impl IntoIterator<Item = u64>) -> Vec<(u64, u64)> {
+    ids.into_iter().map(|id| (id, id)).collect()
+}
+
+/// Fifty flags are loaded.
+fn fifty() -> Case {
+    Case::loaded(50, &flags(1..=50))
+}
+
+/// Flags of which one was edited by this ID.
+fn edited(flags: &[(u64, u64)], flag: u64, by: u64) -> Vec<(u64, u64)> {
+    let edit = |(id, at)| if id == flag { (id, by) } else { (id, at) };
+    flags.iter().copied().map(edit).collect()
+}
+
+#[test]
+fn a_partial_answer_with_the_newest_id_is_kept_aside_and_the_whole_one_loaded_at_once() {
+    for first in [2, 3, 25, 49] {
+        let mut case = fifty();
+        for _ in 0..16 {
+            let part = edited(&flags(1..=first), 2, 51);
+            assert_eq!(case.after(250).poll(Some(51), &part), SUSPICIOUS);
+            let missing = usize::try_from(50 - first).unwrap();
+            assert!(
+                matches!(case.doubt(), Some(Doubt::Loss { missing: lost, loaded: 50, .. }) if lost == missing)
+            );
+        }
+        let whole = edited(&flags(1..=50), 2, 51);
+        assert_eq!(case.after(250).poll(Some(51), &whole), CHANGE);
+        assert_eq!((case.doubt(), case.detector.confirmed()), (None, 51));
+        assert_eq!(case.after(250).poll(Some(51), &whole), None);
+    }
+}
+
+#[test]
+fn an_empty_set_needs_answers_over_a_minute_whatever_the_id_says() {
+    // An empty database, one whose ID cannot be read, one that explains it all.
+    for latest in [None, Some(1), Some(50), Some(100), Some(1_000)] {
+        let mut case = fifty();
+        let mut seconds = 0;
+        let mut verdict = case.check(latest, &[], Occasion::Full);
+        while verdict == SUSPICIOUS {
+            assert!(matches!(
+                case.doubt(),
+                Some(Doubt::Loss { missing: 50, .. })
+            ));
+            seconds += 1;
+            verdict = case.after(1_000).poll(latest, &[]);
+        }
+        assert_eq!((verdict, seconds), (CONFIRMED, 60), "{latest:?}");
+        assert_eq!((case.flags.len(), case.doubt()), (0, None));
+    }
+}
+
+#[test]
+fn an_emptied_database_counts_from_one_again() {
+    let mut case = fifty();
+    let mut verdict = case.poll(None, &[]);
+    while verdict == SUSPICIOUS {
+        verdict = case.after(10_000).poll(None, &[]);
+    }
+    assert_eq!(verdict, CONFIRMED);
+    assert_eq!(case.after(1_000).poll(Some(1), &[]), SAME);
+    assert_eq!(case.after(250).poll(Some(1), &[(1, 1)]), CHANGE);
+    assert_eq!(case.doubt(), None);
+}
+
+#[test]
+fn answers_agree_on_what_is_missing_while_other_flags_are_edited() {
+    let mut case = fifty();
+    let mut part = flags(1..=40);
+    for second in 0..60 {
+        let latest = 51 + second;
+        part = edited(&part, 1 + second % 40, latest);
+        assert_eq!(case.poll(Some(latest), &part), SUSPICIOUS, "{second}");
+        case.after(1_000);
+    }
+    assert_eq!(case.poll(Some(110), &part), CONFIRMED);
+}
+
+#[test]
+fn ids_that_come_later_do_not_explain_an_older_loss() {
+    let mut case = fifty();
+    let part = flags((1..=40).chain([50]));
+    assert_eq!(case.poll(Some(51), &part), SUSPICIOUS);
+    // Flag 1 alone is edited, again and again.
+    for latest in 52..100 {
+        let part = edited(&part, 1, latest);
+        assert_eq!(case.after(1_000).poll(Some(latest), &part), SUSPICIOUS);
+    }
+}
+
+#[test]
+fn other_missing_flags_and_complete_answers_begin_the_minute_again() {
+    let mut case = fifty();
+    for round in 0..200 {
+        let part = flags((1..=50).filter(|id| id % 3 != round % 3));
+        let verdict = case.after(1_000).check(Some(50), &part, Occasion::Full);
+        assert_eq!(verdict, SUSPICIOUS, "{round}");
+    }
+    let (part, whole) = (flags(11..=50), flags(1..=50));
+    for _ in 0..5 {
+        for _ in 0..59 {
+            let verdict = case.after(1_000).check(Some(50), &part, Occasion::Full);
+            assert_eq!(verdict, SUSPICIOUS);
+        }
+        assert_eq!(case.after(1_000).poll(Some(50), &whole), SAME);
+        assert_eq!(case.doubt(), None);
+    }
+}
+
+#[test]
+fn an_operator_accepts_a_loss_at_once() {
+    let mut case = fifty();
+    assert_eq!(case.check(None, &[], Occasion::Full), SUSPICIOUS);
+    let accepted = case.check(None, &[], Occasion::Accept);
+    assert_eq!(accepted, Some(Verdict::Load(Reason::Accepted)));
+    assert_eq!((case.flags.len(), case.doubt()), (0, None));
+}
+
+#[test]
+fn real_deletions_are_loaded_at_once_one_or_many_in_any_number_of_steps() {
+    for steps in [1, 2, 5, 48] {
+        let all: Vec<u64> = (1..=49).collect();
+        let mut case = Case::loaded(49, &flags(all.iter().copied()));
+        let mut deleted = 0;
+        for step in 1..=steps {
+            deleted = 48 * step / steps;
+            let left = flags(all.iter().copied().filter(|id| *id > deleted));
+            let verdict = case.after(50).poll(Some(49 + deleted), &left);
+            assert!(matches!(verdict, Some(Verdict::Load(_))), "{verdict:?}");
+            assert_eq!(case.doubt(), None, "step {step} of {steps}");
+        }
+        assert_eq!((deleted, case.flags.len()), (48, 1));
+        let left = flags([49]);
+        assert_eq!(case.after(SETTLING).poll(Some(97), &left), SAME);
+        assert_eq!(case.detector.confirmed(), 97);
+    }
+}
+
+#[test]
+fn edits_and_creations_do_not_explain_a_loss() {
+    // Five IDs: three edits, a flag created, and one left for a deletion.
+    let mut case = fifty();
+    let mut part = flags(1..=49);
+    for (flag, by) in [(1, 51), (2, 52), (3, 53)] {
+        part = edited(&part, flag, by);
+    }
+    part.push((51, 54));
+    assert_eq!(case.poll(Some(54), &part), SUSPICIOUS);
+    let mut case = fifty();
+    assert_eq!(case.poll(Some(55), &part), CHANGE);
+    // IDs of edits that are loaded explain nothing, though no answer has reached
+    // the latest ID yet.
+    let mut case = fifty();
+    let whole = edited(&edited(&flags(1..=50), 1, 51), 2, 52);
+    assert_eq!(case.poll(Some(53), &whole), CHANGE);
+    let lacks =
+        |count: u64| Vec::from_iter(whole.iter().copied().filter(|flag| flag.0 <= 50 - count));
+    assert_eq!(case.poll(Some(53), &lacks(2)), SUSPICIOUS);
+    let mut case = fifty();
+    assert_eq!(case.poll(Some(53), &whole), CHANGE);
+    assert_eq!(case.poll(Some(53), &lacks(1)), CHANGE);
+}
+
+#[test]
+fn without_ids_a_loss_below_95_percent_is_believed() {
+    let without_ids = || {
+        let mut case = Case::empty();
+        assert_eq!(case.poll(None, &flags(1..=100)), CHANGE);
+        case.after(60_000);
+        case
+    };
+    let few = without_ids().poll(None, &flags(95..=100));
+    assert_eq!(few, DELETIONS);
+    let mut case = without_ids();
+    for _ in 0..60 {
+        assert_eq!(case.poll(None, &flags(96..=100)), SUSPICIOUS);
+        case.after(1_000);
+    }
+    assert_eq!(case.poll(None, &flags(96..=100)), CONFIRMED);
+}
+
+#[test]
+fn an_id_that_fell_or_vanished_together_with_a_loss_is_suspicious() {
+    for latest in [Some(40), Some(49), None] {
+        let mut case = fifty();
+        let part = flags(1..=49);
+        for second in 0..60 {
+            let verdict = case.check(latest, &part, Occasion::Full);
+            assert_eq!(verdict, SUSPICIOUS, "{latest:?} after {second} s");
+            case.after(1_000);
+        }
+        assert_eq!(case.poll(latest, &part), CONFIRMED);
+        // The IDs count on from there.
+        let next = latest.map(|latest| latest + 1);
+        let edited = edited(&part, 1, next.unwrap_or(60));
+        let verdict = case.after(SETTLING).poll(next, &edited);
+        assert!(matches!(verdict, Some(Verdict::Load(_))), "{verdict:?}");
+    }
+}
+
+#[test]
+fn at_a_start_from_a_copy_a_loss_of_more_than_a_tenth_is_suspicious() {
+    let restored = |id| {
+        let mut case = Case::empty();
+        case.flags = contents(&flags(1..=50));
+        let age = Duration::from_secs(3_600);
+        let copy = case.flags.clone();
+        case.detector.restore(copy, id, age, case.now);
+        case
+    };
+    // The ID explains both.
+    assert_eq!(restored(50).poll(Some(80), &flags(6..=50)), CHANGE);
+    assert_eq!(restored(50).poll(Some(80), &flags(7..=50)), SUSPICIOUS);
+    assert_eq!(restored(0).poll(None, &flags(7..=50)), SUSPICIOUS);
+    assert_eq!(restored(0).poll(None, &flags(6..=50)), CHANGE);
+    assert_eq!(restored(50).poll(None, &[]), SUSPICIOUS);
+    // Not any more once the source has confirmed the copy.
+    let mut case = restored(50);
+    assert_eq!(case.poll(Some(50), &flags(1..=50)), None);
+    assert_eq!(case.poll(Some(80), &flags(1..=50)), SAME);
+    assert_eq!(case.poll(Some(80), &flags(21..=50)), DELETIONS);
+}
+
+#[test]
+fn a_lost_flag_that_comes_back_is_loaded_at_once_if_the_answer_is_current() {
+    let mut case = fifty();
+    let part = edited(&flags(2..=50), 2, 51);
+    for _ in 0..=60 {
+        case.after(1_000).poll(Some(51), &part);
+    }
+    assert_eq!(case.flags.len(), 49, "the loss was confirmed");
+    // Flags are compared at every poll for a full-refresh interval.
+    case.after(200_000);
+    assert_eq!(case.poll(Some(51), &part), SAME);
+    let whole = edited(&flags(1..=50), 2, 51);
+    assert_eq!(case.after(1_000).poll(Some(51), &whole), CHANGE);
+    case.after(400_000);
+    assert_eq!(case.poll(Some(51), &whole), None);
+}
+
+#[test]
+fn a_lost_flag_that_comes_back_in_an_older_answer_has_to_stay_for_four_cache_intervals() {
+    let mut case = fifty();
+    let left = flags(2..=50);
+    assert_eq!(case.poll(Some(51), &left), CHANGE, "flag 1 was deleted");
+    let before = flags(1..=50);
+    // A replica that lags behind, and one that does not.
+    for _ in 0..10 {
+        assert_eq!(case.after(500).poll(Some(51), &before), OLDER);
+        assert_eq!(case.after(500).poll(Some(51), &left), SAME);
+        assert_eq!(case.doubt(), None);
+    }
+    for _ in 0..12 {
+        assert_eq!(case.after(1_000).poll(Some(51), &before), OLDER);
+    }
+    assert_eq!(case.after(1_000).poll(Some(51), &before), CHANGE);
+}
+
+#[test]
+fn the_loss_is_counted_since_the_confirmed_id_in_all_steps_together() {
+    let mut case = fifty();
+    // Two edits that no export shows yet pass for two deletions, but not more.
+    assert_eq!(case.poll(Some(52), &flags(2..=50)), CHANGE);
+    assert_eq!(case.after(500).poll(Some(52), &flags(3..=50)), CHANGE);
+    assert_eq!(case.after(500).poll(Some(52), &flags(4..=50)), SUSPICIOUS);
+    // The flag that came since counts, too.
+    let mut case = fifty();
+    let grown: Vec<_> = flags(1..=50)
+        .into_iter()
+        .chain([(51, 51), (52, 53)])
+        .collect();
+    assert_eq!(case.poll(Some(54), &grown), CHANGE);
+    let without = |id| Vec::from_iter(grown.iter().copied().filter(|flag| flag.0 != id));
+    assert_eq!(case.after(500).poll(Some(54), &without(51)), CHANGE);
+    let mut case = fifty();
+    assert_eq!(case.poll(Some(54), &grown), CHANGE);
+    let both: Vec<_> = without(51).into_iter().filter(|flag| flag.0 != 7).collect();
+    let left: Vec<_> = both.into_iter().filter(|flag| flag.0 != 8).collect();
+    assert_eq!(case.after(500).poll(Some(54), &left), SUSPICIOUS);
+}
+
+#[test]
+fn a_deletion_that_turns_out_to_be_an_edit_is_watched_for_a_full_interval() {
+    let mut case = fifty();
+    // The edit of flag 1 is not exported yet.
+    let part = flags((1..=50).filter(|id| *id != 10));
+    assert_eq!(case.poll(Some(51), &part), CHANGE);
+    let shown = edited(&part, 1, 51);
+    assert_eq!(case.after(3_000).poll(Some(51), &shown), CHANGE);
+    let whole = edited(&flags(1..=50), 1, 51);
+    assert_eq!(case.after(200_000).poll(Some(51), &shown), SAME);
+    assert_eq!(case.after(1_000).poll(Some(51), &whole), CHANGE);
+}
+
+#[test]
+fn an_older_answer_that_is_complete_ends_the_suspicion() {
+    let mut case = fifty();
+    let new = edited(&flags(1..=50), 1, 51);
+    assert_eq!(case.poll(Some(51), &new), CHANGE);
+    let part: Vec<_> = new.iter().copied().filter(|flag| flag.0 != 10).collect();
+    for _ in 0..5 {
+        for _ in 0..59 {
+            let verdict = case.after(1_000).check(Some(51), &part, Occasion::Full);
+            assert_eq!(verdict, SUSPICIOUS);
+        }
+        assert_eq!(case.after(1_000).poll(Some(51), &flags(1..=50)), OLDER);
+    }
+}

@@ -1,0 +1,207 @@
+//! Loads flags that were fetched, or keeps the loaded ones.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::Trigger;
+use super::checker::Checker;
+use super::detect::{Answer, Doubt, Occasion, Reason, Verdict};
+use super::fetched::Fetched;
+use super::status::Counts;
+use crate::flag::{FlagSet, Origin};
+use crate::persist::{Provenance, encode};
+use crate::snapshot::Snapshot;
+
+/// How long a doubt that comes back is not logged again.
+const LOG_AGAIN: Duration = Duration::from_secs(60);
+
+impl Checker {
+    /// Loads flags if they are to be loaded; returns whether flags changed.
+    pub(super) fn take(&mut self, fetched: Fetched, latest: Option<u64>, trigger: Trigger) -> bool {
+        let same_flags = self.held.as_ref();
+        let same_flags = same_flags.is_some_and(|held| held.same_flags(&fetched.snapshot));
+        let verdict = match fetched.origin {
+            Origin::Export => {
+                let answer = Answer {
+                    contents: &fetched.contents,
+                    same_flags,
+                    latest,
+                    occasion: trigger.occasion(),
+                };
+                self.detector.judge(&answer, Instant::now().into_std())
+            }
+            // A file, or code, has no replicas and no cache.
+            _ => {
+                self.detector.believe(fetched.contents.clone());
+                match same_flags {
+                    true => Verdict::Same,
+                    false => Verdict::Load(Reason::Change),
+                }
+            }
+        };
+        match verdict {
+            Verdict::Same if self.doubted() => {
+                self.keep(None);
+                false
+            }
+            Verdict::Same => self.load(fetched, !same_flags, None, trigger),
+            Verdict::Load(reason) => self.load(fetched, !same_flags, Some(reason), trigger),
+            Verdict::Older | Verdict::Suspicious => {
+                self.keep(Some(verdict));
+                false
+            }
+        }
+    }
+
+    /// Whether the loaded flags may be out of date although the source answers.
+    fn doubted(&self) -> bool {
+        self.detector.doubt(Instant::now().into_std()).is_some()
+    }
+
+    /// The loaded flags are these, and the source confirms them.
+    pub(super) fn succeed(&mut self, current: &Arc<Snapshot>, count: impl FnOnce(&mut Counts)) {
+        self.degradation.succeeded(Arc::clone(current), count);
+        if let Some(id) = self.detector.take_accepted() {
+            tracing::warn!(
+                source = self.source.name(),
+                id,
+                "the export did not change within a full-refresh interval after this snapshot ID; it is taken for that of a flag that was created and deleted in between"
+            );
+        }
+        if std::mem::take(&mut self.doubt) {
+            let source = self.source.name();
+            tracing::info!(source, "the source answers as expected again");
+        }
+    }
+
+    /// Keeps the loaded flags, and reports why if they may be out of date. An
+    /// answer that was kept aside is counted.
+    pub(super) fn keep(&mut self, aside: Option<Verdict>) {
+        self.degradation.count(|counts| match aside {
+            Some(Verdict::Older) => counts.older_answers += 1,
+            Some(Verdict::Suspicious) => counts.held_back += 1,
+            _ => {}
+        });
+        let Some(doubt) = self.detector.doubt(Instant::now().into_std()) else {
+            let why = "the source answered with older flags than those loaded";
+            tracing::debug!(source = self.source.name(), "{why}");
+            self.degradation.answered_older(why);
+            return;
+        };
+        let reason = doubt.to_string();
+        let now = Instant::now();
+        let known = self.logged.filter(|(known, at)| {
+            known.is_same_cause(doubt) && (self.doubt || now.duration_since(*at) < LOG_AGAIN)
+        });
+        if known.is_none() {
+            let source = self.source.name();
+            self.logged = Some((doubt, now));
+            match doubt {
+                Doubt::Loss { .. } => {
+                    tracing::error!(source, reason, "an answer that lacks flags is kept aside");
+                }
+                _ => tracing::warn!(source, reason, "the source is behind"),
+            }
+        }
+        self.doubt = true;
+        self.degradation.doubted(reason, doubt.keeps_better());
+    }
+
+    /// Serves flags, then reports what changed and saves them. Without a reason
+    /// they are the loaded ones.
+    fn load(
+        &mut self,
+        fetched: Fetched,
+        changed: bool,
+        reason: Option<Reason>,
+        trigger: Trigger,
+    ) -> bool {
+        if let Some(reason) = reason {
+            self.report_loss(&fetched.snapshot, reason);
+        }
+        let current = match (&self.held, reason) {
+            (Some(held), None) => Arc::clone(held),
+            _ => Arc::new(fetched.snapshot),
+        };
+        let before = self.held.replace(Arc::clone(&current));
+        let polled = matches!(trigger, Trigger::Poll | Trigger::Full);
+        let pushed = changed && std::mem::take(&mut self.pushed);
+        let missed = changed && polled && before.is_some() && !pushed;
+        self.succeed(&current, |counts| {
+            counts.changes += u64::from(changed);
+            counts.changes_without_push += u64::from(missed);
+        });
+        if changed {
+            self.report_change(before.as_deref(), &current, missed);
+        }
+        let full = trigger.occasion() != Occasion::Poll && trigger.occasion() != Occasion::Hint;
+        if let (true, Some(set)) = (reason.is_some() || full, fetched.set) {
+            self.save(set, reason.is_some_and(Reason::loses_flags));
+        }
+        changed
+    }
+
+    /// Logs that flags are loaded although they lose others, or are older.
+    fn report_loss(&self, flags: &Snapshot, reason: Reason) {
+        let source = self.source.name();
+        let before = self.held.as_ref().map_or(0, |held| held.len());
+        let (now, version) = (flags.len(), flags.version());
+        let message = match reason {
+            Reason::Change => return,
+            Reason::Deletions => {
+                let message = "many flags were deleted, as the latest snapshot ID confirms";
+                tracing::warn!(source, before, now, version, "{message}");
+                return;
+            }
+            Reason::LossConfirmed => {
+                "flags are gone: answers agreed over the confirmation time, and the loss is accepted"
+            }
+            Reason::RolledBack => {
+                "the source went back to older flags, as after its database was restored; they are loaded"
+            }
+            Reason::Accepted => "an operator accepted what the source answers",
+        };
+        tracing::error!(source, before, now, version, "{message}");
+    }
+
+    /// Logs what changed, and whether no notification had announced it.
+    fn report_change(&self, before: Option<&Snapshot>, now: &Snapshot, missed: bool) {
+        let source = self.source.name();
+        let known: HashSet<_> = before.into_iter().flat_map(Snapshot::problems).collect();
+        for problem in now.problems().filter(|problem| !known.contains(problem)) {
+            tracing::error!(
+                flag = problem.flag_key,
+                id = problem.flag_id,
+                problem = problem.message,
+                "a flag cannot be evaluated and answers defaults"
+            );
+        }
+        tracing::info!(
+            source,
+            flags = now.len(),
+            version = now.version(),
+            left_out = now.left_out().flags,
+            left_out_bytes = now.left_out().bytes,
+            "flags changed"
+        );
+        let pushes = self.degradation.status().counts.pushes;
+        if missed && pushes > 0 {
+            tracing::warn!(source, "a poll found a change that no push had announced");
+        }
+    }
+
+    fn save(&self, set: FlagSet, _loses_flags: bool) {
+        let Some(saver) = &self.saver else {
+            return;
+        };
+        let provenance = Provenance {
+            source: self.source.name(),
+            saved_at: SystemTime::now(),
+            id: self.detector.confirmed(),
+        };
+        saver.submit(move |packing| encode(&set, &provenance, packing));
+    }
+}
