@@ -192,6 +192,17 @@ impl Flagr {
         self.json("PUT", &format!("/flags/{id}/restore"), "");
     }
 
+    /// Gives a flag two constraints that Flagr takes one by one and cannot load
+    /// together: from now on its cache stays as it is, until the flag is deleted.
+    pub(crate) fn stop_loading(&self, id: u64) {
+        // Each flag has one segment, of the same ID.
+        let path = format!("/flags/{id}/segments/{id}/constraints");
+        for (property, value) in [("p", "1) /*"), ("q/* c */", "1")] {
+            let body = format!(r#"{{"property":"{property}","operator":"EQ","value":"{value}"}}"#);
+            self.json("POST", &path, &body);
+        }
+    }
+
     /// The latest snapshot ID.
     pub(crate) fn latest_id(&self) -> u64 {
         let answer = self.json("GET", "/flags/snapshots/max_id", "");

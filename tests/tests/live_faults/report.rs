@@ -52,7 +52,8 @@ impl Row {
         let met = match (&self.missed[..], &self.late[..]) {
             ([], []) => "yes".to_owned(),
             ([], late) => format!("late: {}", late.join("; ")),
-            (missed, late) => format!("**no**: {}", [missed, late].concat().join("; ")),
+            (missed, []) => format!("**no**: {}", missed.join("; ")),
+            (missed, late) => format!("**no**: {}; late: {}", missed.join("; "), late.join("; ")),
         };
         let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
         println!(

@@ -20,6 +20,7 @@ const WAIT: Duration = Duration::from_secs(4);
 fn an_export_that_stays_behind_is_reported() {
     report::run(vec![
         Box::new(frozen),
+        Box::new(cannot_load),
         Box::new(created_and_deleted),
         Box::new(no_latest_id),
     ]);
@@ -57,11 +58,45 @@ fn frozen() -> Option<Row> {
     };
     row.measured(all.reason());
     let named = all.first(names_both).map(|(after, _)| after);
-    row.check_time("both IDs named", named, WAIT);
+    row.check_time("both IDs named", named, WAIT + Duration::from_secs(2));
     row.measured(format!("{lines} warnings and errors logged"));
     row.check((1..=3).contains(&lines), format!("{lines} lines"));
     row.measured(format!("{requests} requests"));
     row.check(requests < 100, format!("{requests} requests"));
+    row.check_time("right again", recovery, Duration::from_millis(6_500));
+    Some(row)
+}
+
+/// Flagr cannot load one of its flags, and goes on exporting what it had.
+fn cannot_load() -> Option<Row> {
+    let flagr = Flagr::with_flags(FLAGS)?;
+    let service = Service::start(settings(&flagr.url()), FLAGS);
+    flagr.create(FLAGS + 1);
+    flagr.until_exported();
+    flagr.stop_loading(FLAGS + 1);
+    flagr.set_enabled(1, false);
+    let latest = flagr.latest_id();
+    let fault = Instant::now();
+    service.expect(1, Expected::Off);
+    thread::sleep(Duration::from_secs(30));
+    let all = service.since(fault);
+    flagr.delete(FLAGS + 1);
+    let recovery = service.until(LIMIT, Sample::is_well);
+
+    let mut row = Row::new(
+        "Flagr cannot load one of its flags and exports what it had, for 30 s",
+        "stale after 4 cache intervals (4 s), naming the latest ID; no flag missing",
+    );
+    row.measured(all.losses());
+    row.check(all.most_missing() == 0, "flags went missing");
+    row.measured(all.reason());
+    let named = all.first(|sample| {
+        let error = sample.error.as_deref().unwrap_or_default();
+        sample.is_loud() && error.contains(&latest.to_string())
+    });
+    // The cache stopped before, and the ID is read at the next poll.
+    let bar = WAIT + Duration::from_secs(2);
+    row.check_time("latest ID named", named.map(|(after, _)| after), bar);
     row.check_time("right again", recovery, Duration::from_millis(6_500));
     Some(row)
 }
