@@ -15,11 +15,11 @@ use crate::http;
 
 const BOTH: [Route; 2] = [Route::MaxId, Route::Export];
 
-/// A proxy on loopback; each request goes to the next of its servers.
+/// A proxy on loopback. Of its servers, each request for the same route goes to
+/// the next one.
 pub(crate) struct Proxy {
     front: FakeFlagr,
     servers: Arc<Mutex<Vec<SocketAddr>>>,
-    next: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -27,7 +27,6 @@ impl Proxy {
         let proxy = Self {
             front: FakeFlagr::start().unwrap(),
             servers: Arc::default(),
-            next: Arc::default(),
         };
         proxy.send_to(&[flagr]);
         proxy.heal();
@@ -139,8 +138,8 @@ impl Proxy {
         fault: impl Fn(Answer) -> Answer + Clone + Send + Sync + 'static,
     ) {
         for route in routes.iter().copied() {
-            let (servers, next) = (Arc::clone(&self.servers), Arc::clone(&self.next));
-            let fault = fault.clone();
+            let servers = Arc::clone(&self.servers);
+            let (fault, next) = (fault.clone(), AtomicUsize::new(0));
             self.front.spoil(route, move |_| {
                 let servers = servers.lock().unwrap().clone();
                 let turn = next.fetch_add(1, Ordering::Relaxed);

@@ -27,11 +27,17 @@ pub(crate) enum Expected {
 /// A service that reads all flags every 10 ms.
 pub(crate) struct Service {
     pub(crate) vexilla: Vexilla,
-    expected: Arc<Mutex<BTreeMap<String, Expected>>>,
-    samples: Arc<Mutex<Vec<(Instant, Sample)>>>,
+    watched: Arc<Watched>,
     stop: Arc<AtomicBool>,
     sampling: Option<JoinHandle<()>>,
     runtime: Option<Runtime>,
+}
+
+/// What was served, beside what should have been.
+struct Watched {
+    vexilla: Vexilla,
+    expected: Mutex<BTreeMap<String, Expected>>,
+    samples: Mutex<Vec<(Instant, Sample)>>,
 }
 
 /// Settings for a server that renews its cache each second: polls each second.
@@ -66,30 +72,26 @@ impl Service {
             .build()
             .unwrap();
         let vexilla = runtime.block_on(builder.build()).unwrap();
-        let expected = (1..=flags).map(|id| (key(id), Expected::On)).collect();
-        let expected = Arc::new(Mutex::new(expected));
-        let first = (Instant::now(), sample(&vexilla, &expected));
-        let samples = Arc::new(Mutex::new(vec![first]));
+        let expected: BTreeMap<_, _> = (1..=flags).map(|id| (key(id), Expected::On)).collect();
+        let watched = Arc::new(Watched {
+            vexilla: vexilla.clone(),
+            expected: Mutex::new(expected),
+            samples: Mutex::default(),
+        });
+        watched.sample();
         let stop = Arc::new(AtomicBool::new(false));
         let sampling = {
-            let (vexilla, expected) = (vexilla.clone(), Arc::clone(&expected));
-            let (samples, stop) = (Arc::clone(&samples), Arc::clone(&stop));
+            let (watched, stop) = (Arc::clone(&watched), Arc::clone(&stop));
             thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
-                    let sample = sample(&vexilla, &expected);
-                    let mut samples = samples.lock().unwrap();
-                    if samples.last().is_none_or(|(_, last)| *last != sample) {
-                        samples.push((Instant::now(), sample));
-                    }
-                    drop(samples);
+                    watched.sample();
                     thread::sleep(SAMPLE_INTERVAL);
                 }
             })
         };
         Self {
             vexilla,
-            expected,
-            samples,
+            watched,
             stop,
             sampling: Some(sampling),
             runtime: Some(runtime),
@@ -98,14 +100,15 @@ impl Service {
 
     /// Sets what a flag should answer from now on.
     pub(crate) fn expect(&self, id: u64, expected: Expected) {
-        self.expected.lock().unwrap().insert(key(id), expected);
+        let mut all = self.watched.expected.lock().unwrap();
+        all.insert(key(id), expected);
     }
 
     /// Waits until this is so: for how long, unless the limit was reached.
     pub(crate) fn until(&self, limit: Duration, so: impl Fn(&Sample) -> bool) -> Option<Duration> {
         let start = Instant::now();
         while start.elapsed() < limit {
-            if so(&sample(&self.vexilla, &self.expected)) {
+            if so(&self.watched.sample()) {
                 return Some(start.elapsed());
             }
             thread::sleep(SAMPLE_INTERVAL);
@@ -115,12 +118,12 @@ impl Service {
 
     /// What was served since then.
     pub(crate) fn since(&self, start: Instant) -> Timeline {
-        Timeline::new(&self.samples.lock().unwrap(), start, Instant::now())
+        self.between(start, Instant::now())
     }
 
     /// What was served between these.
     pub(crate) fn between(&self, start: Instant, end: Instant) -> Timeline {
-        Timeline::new(&self.samples.lock().unwrap(), start, end)
+        Timeline::new(&self.watched.samples.lock().unwrap(), start, end)
     }
 
     /// Where to start tasks of one's own.
@@ -147,23 +150,36 @@ impl Drop for Service {
     }
 }
 
-fn sample(vexilla: &Vexilla, expected: &Mutex<BTreeMap<String, Expected>>) -> Sample {
-    // In this order, so that nothing is expected before it was.
-    let expected = expected.lock().unwrap();
-    let (status, flags) = (vexilla.status(), vexilla.flags(Context::new("visitor")));
-    let (mut missing, mut wrong) = (0, 0);
-    for (key, expected) in expected.iter() {
-        let found = flags.snapshot().flag(key).is_some();
-        match expected {
-            Expected::Absent => wrong += usize::from(found),
-            _ if !found => missing += 1,
-            _ => wrong += usize::from(flags.bool(key) != (*expected == Expected::On)),
+impl Watched {
+    /// What is served now; noted if it is something else than before.
+    fn sample(&self) -> Sample {
+        // One at a time, so that they are noted in the order of the looks.
+        let mut samples = self.samples.lock().unwrap();
+        let sample = self.look();
+        if samples.last().is_none_or(|(_, last)| *last != sample) {
+            samples.push((Instant::now(), sample.clone()));
         }
+        sample
     }
-    Sample {
-        missing,
-        wrong,
-        level: status.level,
-        error: status.last_error,
+
+    fn look(&self) -> Sample {
+        let expected = self.expected.lock().unwrap();
+        let status = self.vexilla.status();
+        let flags = self.vexilla.flags(Context::new("visitor"));
+        let (mut missing, mut wrong) = (0, 0);
+        for (key, expected) in expected.iter() {
+            let found = flags.snapshot().flag(key).is_some();
+            match expected {
+                Expected::Absent => wrong += usize::from(found),
+                _ if !found => missing += 1,
+                _ => wrong += usize::from(flags.bool(key) != (*expected == Expected::On)),
+            }
+        }
+        Sample {
+            missing,
+            wrong,
+            level: status.level,
+            error: status.last_error,
+        }
     }
 }

@@ -220,8 +220,11 @@ fn alternating() -> Option<Row> {
         service.expect(id, Expected::Off);
         let arrived = service.until(LIMIT, Sample::is_right);
         slowest = slowest.zip(arrived).map(|(one, other)| one.max(other));
+        let Some(arrived) = arrived else {
+            break;
+        };
         let right = Instant::now();
-        thread::sleep(Duration::from_secs(6).saturating_sub(arrived.unwrap_or_default()));
+        thread::sleep(Duration::from_secs(6).saturating_sub(arrived));
         taken_back += service.since(right).time(|sample| sample.wrong > 0);
     }
     let all = service.since(start);
