@@ -8,19 +8,18 @@
 //! servers of its own on loopback, with a fresh SQLite database in a temporary
 //! folder, and ends them whatever happens, even if the test is killed. A name
 //! after `--` runs only the tests with it in their names. The whole run takes
-//! about 20 minutes.
+//! about 25 minutes.
 //!
-//! Each fault prints one row of a Markdown table: the item, the fault,
-//! the bar, what was measured, and whether the bar was met. A test fails if flags
-//! went missing, if a level was wrong, if a fault was silent, or if too many
-//! requests were sent.
+//! Each fault prints one row of a Markdown table: the fault, the bar, what was
+//! measured, and whether the bar was met. A test fails if flags went missing, if
+//! a level was wrong, if a fault was silent, or if too many requests were sent.
 //!
 //! # Times
 //!
 //! These tests wait in real time, on machines that may be busy. A bar that is a
-//! time therefore fails a test only beyond twice its value and 2 s; below that, the
-//! row says that it was late. The servers renew their caches each second, and services
-//! poll each second, unless the row says otherwise.
+//! time therefore fails a test only beyond twice its value and 2 s; below that,
+//! the row says that it was late. The servers renew their caches each second,
+//! and services poll each second, unless the row says otherwise.
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
