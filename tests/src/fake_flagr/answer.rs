@@ -69,6 +69,13 @@ impl Answer {
         self
     }
 
+    /// Changes the body.
+    #[must_use]
+    pub fn map_body(mut self, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Self {
+        self.body = change(self.body);
+        self
+    }
+
     /// Leaves only the first half of the body, as if that were all.
     #[must_use]
     pub fn half(mut self) -> Self {
