@@ -1,22 +1,20 @@
 //! One check of the source: has something changed, and if so, what is it now?
 //!
-//! A check asks for the number of the newest change and, if that is news, for
-//! the flags, and judges what came. The circuit breaker counts checks, however
-//! many requests they make.
+//! A check asks for the latest snapshot ID and, if that is news, for the flags,
+//! and judges what came. A request that fails ends it, and is not repeated: when
+//! the next check may begin is for the back-off to say.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use super::breaker::{Breaker, BreakerState, Outcome, Permit};
-use super::caller::{Caller, Failure};
+use super::caller::Caller;
 use super::degradation::Degradation;
 use super::detect::{Detector, Occasion, Plan, Verdict};
 use super::fetched::{Fetched, Restored};
-use super::jitter::random;
-use super::{Settings, Trigger};
+use super::{LIVE_FOR, Settings, Trigger};
 use crate::flag::{FlagSet, Origin};
 use crate::persist::{Provenance, Saver, encode};
 use crate::snapshot::Snapshot;
@@ -29,8 +27,12 @@ pub(super) struct Checker {
     degradation: Arc<Degradation>,
     saver: Option<Arc<Saver>>,
     detector: Detector,
-    breaker: Breaker,
     caller: Caller,
+    /// The latest ID that a poll read whose download then failed, and when it
+    /// was read: the next poll goes on from there.
+    unfinished: Option<(Option<u64>, Instant)>,
+    /// The last check read an ID, and failed to download the flags.
+    halfway: bool,
     held: Option<Arc<Snapshot>>,
     /// A push came in, and no change was found since.
     pushed: bool,
@@ -45,12 +47,9 @@ impl Checker {
     ) -> Self {
         Self {
             detector: Detector::new(settings.cache_interval),
-            breaker: Breaker::new(settings.breaker.clone()),
-            caller: Caller::new(
-                Arc::clone(&source),
-                settings.retry.clone(),
-                Arc::clone(&degradation),
-            ),
+            unfinished: None,
+            halfway: false,
+            caller: Caller::new(Arc::clone(&source), Arc::clone(&degradation)),
             source,
             settings,
             degradation,
@@ -75,15 +74,15 @@ impl Checker {
         self.degradation.restored(snapshot, age);
     }
 
-    /// How long until a check may go.
-    pub(super) fn wait(&self) -> Option<Duration> {
-        self.breaker.wait(Instant::now().into_std())
-    }
-
     /// How long until the next check, if that is sooner than the next poll.
     pub(super) fn again(&self) -> Option<Duration> {
         let now = Instant::now().into_std();
         self.detector.again(self.settings.poll_interval, now)
+    }
+
+    /// Whether the last check, which failed, had read the latest ID.
+    pub(super) fn got_halfway(&self) -> bool {
+        self.halfway
     }
 
     /// A push came in.
@@ -92,111 +91,103 @@ impl Checker {
     }
 
     /// Checks once; tells whether flags changed.
-    pub(super) async fn check(&mut self, trigger: Trigger) -> Result<bool, Failure> {
-        let permit = self.permit(trigger)?;
+    pub(super) async fn check(&mut self, trigger: Trigger) -> Result<bool, SourceError> {
         self.degradation.count(|counts| counts.checks += 1);
-        self.degradation.breaker(self.breaker_state());
-        let probes = self.breaker_state() == BreakerState::HalfOpen;
-        let limit = probes.then(|| self.settings.breaker.limit());
-        let outcome = match limit {
-            None => self.ask(trigger).await,
-            Some(limit) => match timeout(limit, self.ask(trigger)).await {
-                Ok(outcome) => outcome,
-                Err(_) => Err(Failure::from(SourceError::new(
-                    SourceErrorKind::Timeout,
-                    format!("{} took longer than a probe may", self.source.name()),
-                ))),
-            },
-        };
-        self.report(permit, &outcome);
-        if let Err(failure) = &outcome {
-            let (source, error) = (self.source.name(), &failure.error);
-            let flags = self.held.as_ref().map_or(0, |held| held.len());
+        self.halfway = false;
+        let outcome = self.ask(trigger).await;
+        if let Err(error) = &outcome {
+            self.report_failure(error);
+            self.degradation.failed(error);
+        }
+        outcome
+    }
+
+    /// Logs a failure, and its repetitions more quietly: there may be one each
+    /// second.
+    fn report_failure(&self, error: &SourceError) {
+        let source = self.source.name();
+        let flags = self.held.as_ref().map_or(0, |held| held.len());
+        let status = self.degradation.status();
+        let known = status.consecutive_failures > 0
+            && status
+                .last_error
+                .is_some_and(|last| last == error.to_string());
+        if known {
+            tracing::debug!(source, %error, flags, "flags could not be checked again");
+        } else {
             tracing::warn!(
                 source,
                 %error,
                 flags,
                 "flags could not be checked; those that are held stay"
             );
-            self.degradation.failed(error);
-        }
-        outcome
-    }
-
-    /// Leave of the breaker. Who insists goes without.
-    fn permit(&mut self, trigger: Trigger) -> Result<Option<Permit>, Failure> {
-        match self.breaker.try_call(Instant::now().into_std()) {
-            Ok(permit) => Ok(Some(permit)),
-            Err(_) if trigger.insists() => Ok(None),
-            Err(wait) => {
-                let message = format!(
-                    "the circuit breaker in front of {} is open for another {:.1} s",
-                    self.source.name(),
-                    wait.as_secs_f64()
-                );
-                let error = SourceError::new(SourceErrorKind::BreakerOpen, message);
-                Err(Failure {
-                    error,
-                    pause: Some(wait),
-                })
-            }
         }
     }
 
-    fn breaker_state(&self) -> BreakerState {
-        self.breaker.state(Instant::now().into_std())
-    }
-
-    fn report(&mut self, permit: Option<Permit>, outcome: &Result<bool, Failure>) {
-        let before = self.breaker_state();
-        let outcome = match outcome {
-            Ok(_) => Outcome::Success,
-            // The server is there, and says no.
-            Err(failure) if failure.error.is_refusal() => Outcome::Success,
-            Err(failure) if failure.error.kind() == SourceErrorKind::ShutDown => Outcome::Cancelled,
-            Err(_) => Outcome::Failure,
-        };
-        match permit {
-            Some(permit) => {
-                let now = Instant::now().into_std();
-                self.breaker.report(permit, outcome, now, random());
-            }
-            // It went past an open breaker, and found the server there.
-            None if outcome == Outcome::Success => {
-                self.breaker = Breaker::new(self.settings.breaker.clone());
-            }
-            None => {}
-        }
-        let state = self.breaker_state();
-        if state != before {
-            let source = self.source.name();
-            tracing::info!(source, %before, %state, "the circuit breaker changed");
-        }
-        self.degradation.breaker(state);
-    }
-
-    async fn ask(&mut self, trigger: Trigger) -> Result<bool, Failure> {
+    async fn ask(&mut self, trigger: Trigger) -> Result<bool, SourceError> {
         let occasion = trigger.occasion();
-        let id = match self.caller.call(|source| source.latest()).await {
-            Ok(id) => id.filter(|id| *id != 0),
-            Err(failure) if occasion == Occasion::Full || has_no_number(&failure.error) => {
-                let (source, error) = (self.source.name(), &failure.error);
-                tracing::debug!(source, %error, "the newest change is unknown; flags are compared");
-                None
-            }
-            Err(failure) => return Err(failure),
+        let read_before = self.read_before(trigger);
+        let (id, read) = match read_before {
+            Some(read) => read,
+            None => (self.latest(trigger).await?, Instant::now()),
         };
         let now = Instant::now().into_std();
-        if let (Plan::Nothing, Some(held)) = (self.detector.announce(id, occasion, now), &self.held)
-        {
+        if let (Plan::Nothing, Some(held), None) = (
+            self.detector.announce(id, occasion, now),
+            &self.held,
+            read_before,
+        ) {
             self.degradation.succeeded(Arc::clone(held), |_| {});
             return Ok(false);
         }
-        let set = self.caller.call(|source| source.fetch()).await?;
+        let set = match self.caller.fetch().await {
+            Ok(set) => set,
+            Err(error) => {
+                // Not after a time-out: the small request notices it sooner
+                // that the source still hangs.
+                self.halfway = id.is_some();
+                let goes_on = occasion == Occasion::Poll && !is_timeout(&error);
+                self.unfinished = goes_on.then_some((id, read));
+                return Err(error);
+            }
+        };
         self.degradation.count(|counts| counts.fetches += 1);
         let (filter, before) = (self.settings.filter.clone(), self.held.clone());
         let fetched = Fetched::compile(set, filter, before, self.saver.is_some()).await?;
         Ok(self.take(fetched, id, trigger))
+    }
+
+    /// The ID that the check before read, if that was a poll which then failed
+    /// to download the flags a short time ago, and this is one, too.
+    fn read_before(&mut self, trigger: Trigger) -> Option<(Option<u64>, Instant)> {
+        let lasts = self.settings.poll_interval.saturating_mul(LIVE_FOR);
+        let unfinished = self.unfinished.take()?;
+        (trigger == Trigger::Poll && unfinished.1.elapsed() <= lasts).then_some(unfinished)
+    }
+
+    /// The latest snapshot ID; `None` if it is unknown and flags are to be
+    /// compared.
+    async fn latest(&self, trigger: Trigger) -> Result<Option<u64>, SourceError> {
+        let error = match self.caller.latest().await {
+            Ok(id) => return Ok(id.filter(|id| *id != 0)),
+            Err(error) => error,
+        };
+        if !has_no_number(&error) {
+            // Where somebody waits, the export is worth a try; and so it is for
+            // a full refresh, unless the source hangs.
+            let goes_on = match trigger {
+                Trigger::Refresh | Trigger::Changed => true,
+                Trigger::Full => !is_timeout(&error),
+                Trigger::Poll | Trigger::Hint => false,
+            };
+            if !goes_on {
+                return Err(error);
+            }
+            self.degradation.request_failed(&error);
+        }
+        let source = self.source.name();
+        tracing::debug!(source, %error, "the latest snapshot ID is unknown; flags are compared");
+        Ok(None)
     }
 
     /// Puts flags in place if they are news; tells whether they changed.
@@ -327,6 +318,10 @@ impl Checker {
         };
         saver.submit(move |packing| encode(&set, &provenance, packing));
     }
+}
+
+fn is_timeout(error: &SourceError) -> bool {
+    error.kind() == SourceErrorKind::Timeout
 }
 
 /// Whether a server may well export flags though it does not tell the number of
