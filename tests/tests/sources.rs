@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use vexilla_core::flag::{DocumentErrorKind, Flag};
 use vexilla_core::{
-    Context, FlagrSource, FlagrSourceBuilder, Level, MemorySource, RetryPolicy, Source,
-    SourceError, SourceErrorKind, Vexilla,
+    Context, FlagrSource, FlagrSourceBuilder, Level, MemorySource, Source, SourceError,
+    SourceErrorKind, Vexilla,
 };
 use vexilla_tests::fake_flagr::{Answer, FakeFlagr, Route};
 
@@ -43,7 +43,6 @@ fn builder(server: &FakeFlagr) -> FlagrSourceBuilder {
 async fn held(source: impl Source) -> Vexilla {
     Vexilla::builder(source)
         .poll_interval(Duration::from_secs(3600))
-        .retry(RetryPolicy::new().attempts(1))
         .build()
         .await
         .unwrap()
@@ -205,7 +204,6 @@ async fn a_server_that_takes_too_long_is_an_error() {
         let source = impatient.build().unwrap();
         let vexilla = Vexilla::builder(source.clone())
             .poll_interval(Duration::from_secs(3600))
-            .retry(RetryPolicy::new().attempts(1))
             .embedded([Flag::boolean("new", true)])
             .build()
             .await

@@ -46,15 +46,13 @@ pub use persist::{LastKnownGood, LastKnownGoodFile, Packing, PersistError, Persi
 pub use reason::{ErrorCode, FlagError, Reason};
 pub use snapshot::{Problem, Snapshot, TagMatch};
 pub use source::{DEFAULT_MAX_BYTES, FileSource, SourceError, SourceErrorKind};
+#[cfg(feature = "refresh")]
+pub use source::{FetchProgress, MemorySource, Source, SourceTimeouts};
 #[cfg(feature = "flagr")]
 pub use source::{FlagrSource, FlagrSourceBuilder};
-#[cfg(feature = "refresh")]
-pub use source::{MemorySource, Source};
 pub use store::Pinned;
 #[cfg(feature = "refresh")]
-pub use sync::{
-    BreakerPolicy, BreakerState, Counts, Level, RetryPolicy, ShutdownReport, Status, StatusWatch,
-};
+pub use sync::{BreakerState, Counts, Download, Level, ShutdownReport, Status, StatusWatch};
 pub use typed::{BoolFlag, FloatFlag, IntFlag, StringFlag, TypedFlag};
 pub use vexilla::Vexilla;
 #[cfg(feature = "refresh")]

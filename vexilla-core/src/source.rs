@@ -10,6 +10,8 @@ mod file;
 mod flagr;
 #[cfg(feature = "refresh")]
 mod memory;
+#[cfg(feature = "refresh")]
+mod progress;
 
 pub use error::{SourceError, SourceErrorKind};
 pub use file::FileSource;
@@ -17,6 +19,8 @@ pub use file::FileSource;
 pub use flagr::{FlagrSource, FlagrSourceBuilder};
 #[cfg(feature = "refresh")]
 pub use memory::MemorySource;
+#[cfg(feature = "refresh")]
+pub use progress::{FetchProgress, SourceTimeouts};
 
 /// The most bytes that a document of flags may have unless set otherwise:
 /// 64 MiB, some 45,000 flags.
@@ -45,7 +49,7 @@ pub trait Source: Send + Sync + 'static {
     /// What the source is, for logs and errors; without secrets.
     fn name(&self) -> String;
 
-    /// Fetches all flags. One that gives no answer within 60 s is given up.
+    /// Fetches all flags, within the limit of [`timeouts`](Self::timeouts).
     ///
     /// # Errors
     ///
@@ -66,6 +70,54 @@ pub trait Source: Send + Sync + 'static {
         std::future::ready(Ok(None))
     }
 
+    /// [`fetch`](Self::fetch), reporting how many bytes have arrived. This is
+    /// what the refresh loop calls; by default it fetches and reports nothing.
+    ///
+    /// ```
+    /// # use vexilla_core::{FetchProgress, FlagSet, Source, SourceError};
+    /// # struct Bucket;
+    /// # impl Bucket {
+    /// #     async fn chunk(&self) -> Option<Vec<u8>> { None }
+    /// # }
+    /// impl Source for Bucket {
+    /// #   fn name(&self) -> String { "our bucket".to_owned() }
+    ///     async fn fetch(&self) -> Result<FlagSet, SourceError> {
+    ///         self.fetch_with_progress(&FetchProgress::default()).await
+    ///     }
+    ///
+    ///     async fn fetch_with_progress(
+    ///         &self,
+    ///         progress: &FetchProgress,
+    ///     ) -> Result<FlagSet, SourceError> {
+    ///         let mut document = Vec::new();
+    ///         while let Some(chunk) = self.chunk().await {
+    ///             progress.received(chunk.len() as u64);
+    ///             document.extend(chunk);
+    ///         }
+    ///         Ok(FlagSet::from_json(&document)?)
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Self::fetch).
+    fn fetch_with_progress(
+        &self,
+        progress: &FetchProgress,
+    ) -> impl Future<Output = Result<crate::FlagSet, SourceError>> + Send {
+        let _ = progress;
+        self.fetch()
+    }
+
+    /// How long the refresh loop waits for [`latest`](Self::latest) and for
+    /// [`fetch`](Self::fetch) before it drops the future and takes it for
+    /// failed. A source with limits of its own, whose errors say more, returns
+    /// longer ones here. Default: [`SourceTimeouts::new`].
+    fn timeouts(&self) -> SourceTimeouts {
+        SourceTimeouts::new()
+    }
+
     /// Waits until the flags are likely to have changed, so that they are
     /// fetched without waiting for the next interval. Never, by default. It is
     /// called anew after each time that it returns, and may be dropped while
@@ -79,7 +131,11 @@ pub trait Source: Send + Sync + 'static {
 #[cfg(feature = "refresh")]
 pub(crate) trait AnySource: Send + Sync {
     fn name(&self) -> String;
-    fn fetch(&self) -> BoxFuture<'_, Result<crate::FlagSet, SourceError>>;
+    fn fetch<'a>(
+        &'a self,
+        progress: &'a FetchProgress,
+    ) -> BoxFuture<'a, Result<crate::FlagSet, SourceError>>;
+    fn timeouts(&self) -> SourceTimeouts;
     fn latest(&self) -> BoxFuture<'_, Result<Option<u64>, SourceError>>;
     fn changed(&self) -> BoxFuture<'_, ()>;
 }
@@ -93,8 +149,15 @@ impl<S: Source> AnySource for S {
         Source::name(self)
     }
 
-    fn fetch(&self) -> BoxFuture<'_, Result<crate::FlagSet, SourceError>> {
-        Box::pin(Source::fetch(self))
+    fn fetch<'a>(
+        &'a self,
+        progress: &'a FetchProgress,
+    ) -> BoxFuture<'a, Result<crate::FlagSet, SourceError>> {
+        Box::pin(Source::fetch_with_progress(self, progress))
+    }
+
+    fn timeouts(&self) -> SourceTimeouts {
+        Source::timeouts(self)
     }
 
     fn latest(&self) -> BoxFuture<'_, Result<Option<u64>, SourceError>> {

@@ -8,7 +8,7 @@
 //! | [`fetched`] | what came, compiled |
 //! | [`detect`] | is what came to be loaded? |
 //! | [`load`] | loads it, or keeps what is loaded |
-//! | [`retry`], [`breaker`] | when is it asked again, when left alone? |
+//! | [`backoff`] | when may it be asked again? |
 //! | [`degradation`] | what is served, and how good is it? |
 //! | [`status`] | what is told of it |
 //! | [`inbox`] | what handles ask |
@@ -16,7 +16,7 @@
 //! One task does all of it; handles ask it through the inbox and read what it
 //! publishes. Whatever goes wrong, the flags that are held stay.
 
-mod breaker;
+mod backoff;
 mod caller;
 mod checker;
 mod degradation;
@@ -26,7 +26,6 @@ mod inbox;
 mod jitter;
 mod load;
 mod panics;
-mod retry;
 mod status;
 mod worker;
 
@@ -38,9 +37,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-pub use breaker::{BreakerPolicy, BreakerState};
-pub use retry::RetryPolicy;
-pub use status::{Counts, Level, Status, StatusWatch};
+pub use backoff::BreakerState;
+pub use status::{Counts, Download, Level, Status, StatusWatch};
 
 use crate::filter::Filter;
 use crate::overrides::Overrides;
@@ -86,11 +84,6 @@ impl Trigger {
             Self::Accept => Occasion::Accept,
         }
     }
-
-    /// Whether an open breaker does not keep it from checking.
-    fn insists(self) -> bool {
-        matches!(self, Self::Changed | Self::Refresh | Self::Accept)
-    }
 }
 
 /// How flags are kept fresh.
@@ -99,11 +92,10 @@ pub(crate) struct Settings {
     pub(crate) poll_interval: Duration,
     pub(crate) full_interval: Duration,
     pub(crate) slow_retry: Duration,
+    pub(crate) retry_after_limit: Duration,
     pub(crate) cache_interval: Duration,
     pub(crate) loss_confirmation: Duration,
     pub(crate) max_stale: Option<Duration>,
-    pub(crate) retry: RetryPolicy,
-    pub(crate) breaker: BreakerPolicy,
     pub(crate) filter: Filter,
 }
 
@@ -113,11 +105,10 @@ impl Default for Settings {
             poll_interval: Duration::from_secs(10),
             full_interval: Duration::from_secs(300),
             slow_retry: Duration::from_secs(60),
+            retry_after_limit: Duration::from_secs(60),
             cache_interval: Duration::from_secs(3),
             loss_confirmation: Duration::from_secs(60),
             max_stale: None,
-            retry: RetryPolicy::new(),
-            breaker: BreakerPolicy::new(),
             filter: Filter::new(),
         }
     }

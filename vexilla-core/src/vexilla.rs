@@ -152,10 +152,13 @@ impl Vexilla {
         Some(counters.sums(&served.snapshot))
     }
 
-    /// Fetches the flags now, and waits for the outcome: whether they changed.
-    /// Those who ask while a fetch is under way share it. It does not stop at an
-    /// open circuit breaker, and closes it if it succeeds. Without a source
-    /// there is nothing to fetch.
+    /// Fetches the flags, and waits for the outcome: whether they changed.
+    ///
+    /// The fetch begins after the call: one that is already under way may be
+    /// from before what the caller knows. All who call meanwhile share the next
+    /// one. It begins 50 ms after the end of the last check, and after failures
+    /// or refusals at most about 1 s after it; polls may wait longer. Without a
+    /// source there is nothing to fetch.
     ///
     /// # Errors
     ///
@@ -186,7 +189,9 @@ impl Vexilla {
 
     /// Says that the source has probably changed, as a webhook does: it is
     /// checked within moments, together with what else is said within 50 ms.
-    /// Does not wait.
+    /// While checks fail, it waits for the next attempt, which is at most a
+    /// poll interval away unless the server asked for a pause; after a refusal
+    /// (401, 403, 404, 501, …), about 1 s. Does not block.
     #[cfg(feature = "refresh")]
     pub fn hint(&self) {
         if let Some(sync) = &self.sync {

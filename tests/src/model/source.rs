@@ -4,7 +4,7 @@ use std::future::pending;
 use std::time::Duration;
 
 use serde::Deserialize;
-use vexilla_core::{FlagSet, Source, SourceError, SourceErrorKind};
+use vexilla_core::{FlagSet, Source, SourceError, SourceErrorKind, SourceTimeouts};
 
 use super::{Answer, Model, Reply, Route};
 
@@ -28,6 +28,13 @@ impl Source for Model {
         let answer = ask(self, Route::MaxId).await?;
         let document: MaxId = serde_json::from_slice(&answer.body).map_err(no_document)?;
         Ok(document.max_id)
+    }
+
+    /// Those of a `FlagrSource`.
+    fn timeouts(&self) -> SourceTimeouts {
+        SourceTimeouts::new()
+            .latest(Duration::from_secs(4))
+            .fetch(Duration::from_secs(10))
     }
 }
 

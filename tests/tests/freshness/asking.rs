@@ -174,7 +174,7 @@ async fn a_thousand_refreshes_at_once_are_one_fetch() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_thousand_refreshes_at_once_on_several_threads_are_one_fetch() {
+async fn a_thousand_refreshes_at_once_on_several_threads_are_at_most_two_fetches() {
     let model = Model::with_replicas(1, vec![Replica::interval(Duration::ZERO)]);
     let model = with_flags(model, 3);
     let (gate, opened) = tokio::sync::watch::channel(true);
@@ -212,8 +212,10 @@ async fn a_thousand_refreshes_at_once_on_several_threads_are_one_fetch() {
         refresh.await.unwrap();
     }
     let fetches = model.count(Route::Export) - before;
-    println!("1,000 refreshes on several threads: {fetches} fetch");
-    assert_eq!(fetches, 1);
+    println!("1,000 refreshes on several threads: {fetches} fetches");
+    // The first may ask alone; all others, who ask while that fetch is under
+    // way, share the next one.
+    assert!((1..=2).contains(&fetches), "{fetches}");
 }
 
 /// A model whose export waits until a gate is open.

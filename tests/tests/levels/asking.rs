@@ -1,13 +1,13 @@
-//! Retries, pauses and the circuit breaker.
-
-use std::time::Duration;
+//! When a source that fails is asked again.
 
 use tokio::time::{Instant, sleep};
-use vexilla_core::{BreakerPolicy, BreakerState, Level, RetryPolicy, Vexilla};
-use vexilla_tests::model::{Answer, Fault, Request, Route};
+use vexilla_core::{
+    BreakerState, FlagSet, Level, Source, SourceError, SourceErrorKind, SourceTimeouts, Vexilla,
+};
+use vexilla_tests::model::{Answer, Fault, Model, Request, Route};
 
 use super::log::{log, logged};
-use super::{MINUTE, SECOND, builder, is_on, model, start, until, until_level};
+use super::{MINUTE, SECOND, builder, is_on, model, start, until};
 
 /// The times of requests from one on, in milliseconds between each other.
 fn gaps(requests: &[Request]) -> Vec<u128> {
@@ -18,69 +18,70 @@ fn gaps(requests: &[Request]) -> Vec<u128> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_pass_is_asked_three_times_and_what_may_not_once() {
+async fn what_may_pass_is_asked_again_soon_and_what_may_not_later() {
+    let grows = [188, 375, 750, 1_500, 3_000, 6_000, 10_000, 10_000, 10_000];
     let cases = [
-        (Fault::Break, 3),
-        (Fault::status(408), 3),
-        (Fault::status(429), 3),
-        (Fault::status(500), 3),
-        (Fault::status(503), 3),
-        (Fault::status(401), 1),
-        (Fault::status(404), 1),
-        (Fault::status(501), 1),
-        (Fault::Panic, 1),
-        (Fault::Answer(Answer::json("<html>")), 1),
+        (Fault::Break, grows),
+        (Fault::status(408), grows),
+        (Fault::status(429), grows),
+        (Fault::status(500), grows),
+        (Fault::status(503), grows),
+        (Fault::Panic, [10_000; 9]),
+        (Fault::Answer(Answer::json("<html>")), [10_000; 9]),
+        (Fault::status(401), [60_000; 9]),
+        (Fault::status(404), [60_000; 9]),
+        (Fault::status(501), [60_000; 9]),
     ];
-    for (fault, attempts) in cases {
+    for (fault, expected) in cases {
         let model = model();
-        let vexilla = start(&model).await;
+        let vexilla = builder(&model).full_refresh_interval(MINUTE * 1_000);
+        let _vexilla = vexilla.build().await.unwrap();
         let (before, said) = (model.requests().len(), fault.clone());
-        model.fault(move |request| (request.route == Route::Export).then(|| said.clone()));
-        vexilla.refresh().await.unwrap_err();
-        let requests = model.requests().split_off(before + 1);
-        assert_eq!(requests.len(), attempts, "{fault:?}");
-        for (gap, most) in gaps(&requests).iter().zip([100, 200]) {
-            assert!((most / 2..=most + 2).contains(gap), "{fault:?}: {gap} ms");
+        model.fault(move |_| Some(said.clone()));
+        sleep(MINUTE * 12).await;
+        let requests = model.requests().split_off(before);
+        // Both requests of a check are one.
+        let gaps: Vec<_> = gaps(&requests).into_iter().filter(|gap| *gap > 8).collect();
+        for (gap, expected) in gaps.iter().zip(expected) {
+            // Half to the whole while it grows, then 90 % to 110 %.
+            let range = match expected {
+                10_000 | 60_000 => expected * 9 / 10..=expected * 11 / 10 + 20,
+                _ => expected * 2 / 3 - 1..=expected * 4 / 3 + 8,
+            };
+            assert!(range.contains(gap), "{fault:?}: {gaps:?}");
         }
+        assert!(gaps.len() >= expected.len(), "{fault:?}: {gaps:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_asks_for_a_pause_gets_it() {
-    // A short one within the call.
-    let model = model();
-    let vexilla = start(&model).await;
-    let before = model.requests().len();
-    let pause = |seconds| Fault::Answer(Answer::status(503).retry_after(seconds));
-    model.fault(move |_| Some(pause(2)));
-    vexilla.refresh().await.unwrap_err();
-    let requests = model.requests().split_off(before);
-    // Each of the two calls three times; the budget has three retries and a bit.
-    for gap in gaps(&requests).iter().filter(|gap| **gap > 5) {
-        assert!((2_050..=2_202).contains(gap), "{gap} ms");
-    }
-    assert!(requests.len() >= 4, "{}", requests.len());
-
-    // A long one before the next check; capped, as anybody may say anything.
-    for (seconds, least, most) in [(45, 45_000, 54_010), (86_400, 60_000, 72_010)] {
-        let model = self::model();
-        let _vexilla = start(&model).await;
-        model.fault(move |_| Some(pause(seconds)));
+    // Capped, as anybody may say anything.
+    for (seconds, least, most) in [
+        (2, 2_000, 11_010),
+        (45, 45_000, 54_010),
+        (86_400, 60_000, 72_010),
+    ] {
+        let model = model();
+        let vexilla = start(&model).await;
         let before = model.requests().len();
-        sleep(MINUTE * 10).await;
+        model.fault(move |_| Some(Fault::Answer(Answer::status(503).retry_after(seconds))));
+        sleep(MINUTE * 4).await;
         let requests = model.requests().split_off(before);
-        assert!(requests.len() > 5);
-        let gaps = gaps(&requests);
-        let waits: Vec<_> = gaps.iter().filter(|gap| **gap > 5_000).collect();
+        // Both requests of a full refresh are one.
+        let gaps = gaps(&requests).into_iter().filter(|gap| *gap > 8);
+        let gaps: Vec<_> = gaps.collect();
+        assert!(gaps.len() >= 3, "{gaps:?}");
         assert!(
-            waits.iter().all(|gap| (least..=most).contains(*gap)),
-            "{gaps:?}"
+            gaps.iter().all(|gap| (least..=most).contains(gap)),
+            "{seconds}: {gaps:?}"
         );
+        drop(vexilla);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_breaker_opens_probes_and_closes() {
+async fn checks_that_keep_failing_are_reported_as_an_open_breaker() {
     log();
     let model = model();
     let vexilla = start(&model).await;
@@ -91,73 +92,164 @@ async fn the_breaker_opens_probes_and_closes() {
     assert_eq!(vexilla.status().breaker, BreakerState::Closed);
     until(|| failures(&vexilla) >= 3).await;
     assert_eq!(vexilla.status().breaker, BreakerState::Open);
-    let mut opened = Instant::now();
-    for probe in 4..30 {
-        let before = model.requests().len();
-        until(|| failures(&vexilla) >= probe).await;
-        let first = model.requests()[before].at;
-        let wait = first - opened.into_std();
-        let allowed = Duration::from_millis(23_900)..Duration::from_millis(36_100);
-        assert!(allowed.contains(&wait), "{wait:?}");
-        opened = Instant::now();
-    }
-    // A hint waits for the breaker; a refresh does not.
-    let before = model.requests().len();
-    vexilla.hint();
+    until(|| failures(&vexilla) >= 12).await;
+    model.fault(|_| Some(Fault::Delay(SECOND * 3)));
+    until(|| vexilla.status().breaker == BreakerState::HalfOpen).await;
     sleep(SECOND).await;
-    assert_eq!(model.requests().len(), before);
-    vexilla.refresh().await.unwrap_err();
-    assert!(model.requests().len() > before);
-    model.heal();
-    vexilla.refresh().await.unwrap();
+    assert_eq!(vexilla.status().breaker, BreakerState::HalfOpen);
+    sleep(SECOND * 3).await;
     assert_eq!(vexilla.status().breaker, BreakerState::Closed);
     assert_eq!(vexilla.status().level, Level::Live);
-    let failed = logged("could not be checked");
-    assert_eq!(failed, 30);
+    assert_eq!(logged("flags could not be checked; those"), 1, "said once");
+    assert_eq!(logged("the circuit breaker is open"), 1);
+    assert_eq!(logged("the circuit breaker is closed again"), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_comes_back_is_found_by_the_next_probe() {
+async fn a_server_that_answers_slowly_is_found_after_an_outage() {
+    // Within the source's own limit of 10 s, which is that of a probe, too.
     let model = model();
     let vexilla = start(&model).await;
     model.fault(|_| Some(Fault::Break));
-    sleep(MINUTE * 5).await;
-    model.heal();
-    let begin = Instant::now();
-    let mut statuses = vexilla.watch_status();
-    until_level(&mut statuses, Level::Live).await;
-    assert!(begin.elapsed() < Duration::from_millis(36_500));
-    assert_eq!(vexilla.status().breaker, BreakerState::Closed);
+    sleep(MINUTE * 2).await;
+    model.change(|database| database.edit(1, |flag| flag.enabled = false));
+    model.fault(|request| match request.route {
+        Route::MaxId => Some(Fault::Delay(SECOND * 3)),
+        Route::Export => Some(Fault::Delay(SECOND * 9 + SECOND / 2)),
+    });
+    sleep(SECOND * 24).await;
+    assert_eq!(vexilla.status().level, Level::Live);
+    assert!(!is_on(&vexilla));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_hangs_is_given_up() {
+async fn an_answer_that_takes_too_long_names_what_limits_it() {
     let model = model();
-    let policy = BreakerPolicy::new().open_for(SECOND * 5);
-    let retry = RetryPolicy::new().attempts(1);
-    let vexilla = builder(&model).breaker(policy).retry(retry);
-    let vexilla = vexilla.build().await.unwrap();
-    model.fault(|_| Some(Fault::Break));
-    until(|| vexilla.status().breaker == BreakerState::Open).await;
-    model.fault(|_| Some(Fault::Hang));
-    let (failures, before) = (
-        vexilla.status().consecutive_failures,
-        model.requests().len(),
-    );
-    until(|| vexilla.status().consecutive_failures > failures).await;
-    let probe = model.requests()[before].at;
-    let took = Instant::now().into_std() - probe;
-    assert!((SECOND * 10..SECOND * 11).contains(&took), "{took:?}");
-    assert!(
-        vexilla
-            .status()
-            .last_error
-            .unwrap()
-            .contains("longer than a probe may")
-    );
-    model.heal();
-    sleep(SECOND * 20).await;
-    assert_eq!(vexilla.status().level, Level::Live);
+    let vexilla = start(&model).await;
+    model.change(|database| database.edit(1, |flag| flag.enabled = false));
+    model.fault(|request| (request.route == Route::Export).then_some(Fault::Delay(SECOND * 12)));
+    let error = vexilla.refresh().await.unwrap_err();
+    assert_eq!(error.kind(), SourceErrorKind::Timeout);
+    assert!(error.to_string().contains("within 10s"), "{error}");
+    assert!(error.to_string().contains("timeouts"), "{error}");
+}
+
+/// A model that is given a minute and a half.
+struct Patient(Model);
+
+impl Source for Patient {
+    fn name(&self) -> String {
+        "a patient source".to_owned()
+    }
+
+    async fn fetch(&self) -> Result<FlagSet, SourceError> {
+        self.0.fetch().await
+    }
+
+    fn timeouts(&self) -> SourceTimeouts {
+        SourceTimeouts::new().fetch(SECOND * 90)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_of_a_source_beyond_a_minute_is_kept() {
+    let model = model();
+    model.fault(|_| Some(Fault::Delay(SECOND * 89)));
+    let vexilla = Vexilla::builder(Patient(model.clone())).build().await;
+    let vexilla = vexilla.unwrap();
+    assert!(is_on(&vexilla));
+    model.fault(|_| Some(Fault::Delay(SECOND * 91)));
+    let error = vexilla.refresh().await.unwrap_err();
+    assert!(error.to_string().contains("within 90s"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hang_shows_its_reason_within_five_seconds() {
+    for full in [false, true] {
+        let model = model();
+        let vexilla = start(&model).await;
+        let before = model.requests().len();
+        model.fault(|_| Some(Fault::Hang));
+        let refreshing = vexilla.clone();
+        if full {
+            tokio::spawn(async move { refreshing.refresh().await });
+        }
+        until(|| model.requests().len() > before).await;
+        let first = Instant::now();
+        let mut statuses = vexilla.watch_status();
+        while statuses.next().await.unwrap().last_error.is_none() {}
+        assert!(first.elapsed() <= SECOND * 5, "{:?}", first.elapsed());
+        // A refresh goes on with the download.
+        sleep(SECOND).await;
+        let download = vexilla.status().download;
+        assert_eq!(download.is_some(), full);
+        if let Some(download) = download {
+            assert_eq!(download.bytes, None, "a model reports none");
+        }
+        sleep(SECOND * 10).await;
+        assert_eq!(vexilla.status().download, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn notifications_and_refreshes_keep_their_distance_whatever_the_answer() {
+    let answers = [
+        (Some(Fault::status(401)), 140, 140),
+        (Some(Fault::status(404)), 140, 140),
+        (Some(Fault::status(503)), 15, 140),
+        (Some(Fault::Break), 15, 140),
+        (Some(Fault::Answer(Answer::json("<html>"))), 15, 140),
+        (None, 1_300, 2_500),
+    ];
+    for (fault, notified, refreshed) in answers {
+        for (what, most) in [("notified", notified), ("refreshed", refreshed)] {
+            let model = model();
+            let vexilla = start(&model).await;
+            let said = fault.clone();
+            model.fault(move |_| said.clone());
+            let (begin, before) = (Instant::now(), model.requests().len());
+            while begin.elapsed() < MINUTE {
+                match what {
+                    "notified" => {
+                        vexilla.hint();
+                        sleep(SECOND / 1_000).await;
+                    }
+                    _ => {
+                        let outcome = vexilla.refresh().await;
+                        assert_eq!(outcome.is_err(), fault.is_some());
+                    }
+                }
+            }
+            let requests = model.requests().len() - before;
+            println!("{fault:?}, {what} all the time: {requests} requests a minute");
+            assert!(requests <= most, "{fault:?}, {what}: {requests}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_never_gets_the_outcome_of_a_fetch_from_before_it() {
+    let model = model();
+    let vexilla = start(&model).await;
+    for round in 0..5 {
+        // The first caller's download is under way, and takes its time…
+        model.fault(|request| (request.route == Route::Export).then_some(Fault::Delay(SECOND)));
+        let before = model.count(Route::Export);
+        let first = vexilla.clone();
+        let first = tokio::spawn(async move { first.refresh().await });
+        until(|| model.count(Route::Export) > before).await;
+        // …with what it said then. Now somebody edits a flag, and refreshes.
+        let old = model.answer(Route::Export, 0);
+        let mut once = Some(Fault::Answer(old));
+        model.fault(move |_| once.take());
+        model.heal();
+        model.change(|database| database.edit(1, |flag| flag.enabled = !flag.enabled));
+        let version = model.database().max_id();
+        vexilla.refresh().await.unwrap();
+        assert_eq!(vexilla.snapshot().version(), version, "round {round}");
+        assert!(model.count(Route::Export) >= before + 2, "round {round}");
+        first.await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,13 +276,13 @@ async fn a_hint_does_not_break_the_pause_that_a_server_asked_for() {
 async fn a_source_that_never_answers_does_not_stop_the_loop() {
     let model = model();
     let vexilla = start(&model).await;
-    let mut hanging = true;
-    model.fault(move |_| std::mem::take(&mut hanging).then_some(Fault::Hang));
+    model.fault(|_| Some(Fault::Hang));
     model.change(|database| database.edit(1, |flag| flag.enabled = false));
     sleep(SECOND * 45).await;
     assert_eq!(vexilla.status().level, Level::Stale);
     assert!(is_on(&vexilla));
-    sleep(SECOND * 30).await;
+    model.heal();
+    sleep(SECOND * 12).await;
     assert_eq!(vexilla.status().level, Level::Live);
     assert!(!is_on(&vexilla));
 }

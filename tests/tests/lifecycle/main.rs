@@ -20,8 +20,8 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 use vexilla_core::flag::Flag;
 use vexilla_core::{
-    Context, FlagrSource, LastKnownGood, LastKnownGoodFile, Level, PersistError, RetryPolicy,
-    SourceErrorKind, Vexilla, VexillaBuilder,
+    Context, FlagrSource, LastKnownGood, LastKnownGoodFile, Level, PersistError, SourceErrorKind,
+    Vexilla, VexillaBuilder,
 };
 use vexilla_tests::fake_flagr::{Answer, FakeFlagr, GUARD, Route, key};
 
@@ -30,7 +30,9 @@ const ALONE: &str = "VEXILLA_TESTS_ALONE";
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn source(server: &FakeFlagr) -> FlagrSource {
-    let builder = FlagrSource::builder(&server.url()).timeout(HOUR);
+    let builder = FlagrSource::builder(&server.url())
+        .timeout(HOUR)
+        .latest_timeout(HOUR);
     builder.build().unwrap()
 }
 
@@ -42,7 +44,6 @@ fn of(source: FlagrSource) -> VexillaBuilder {
     Vexilla::builder(source)
         .poll_interval(Duration::from_millis(20))
         .slow_retry_interval(Duration::from_millis(20))
-        .retry(RetryPolicy::new().attempts(1))
 }
 
 /// Waits until the server has no open connections.
@@ -251,7 +252,7 @@ async fn dropping_the_last_handle_ends_task_and_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_refreshes_at_once_are_one_fetch() {
+async fn a_thousand_refreshes_at_once_are_at_most_two_fetches() {
     let server = FakeFlagr::healthy(3).unwrap();
     let vexilla = at(&server).poll_interval(HOUR).build().await.unwrap();
     let (release, released) = mpsc::channel::<()>();
@@ -279,10 +280,15 @@ async fn a_thousand_refreshes_at_once_are_one_fetch() {
     let all = timeout(GUARD, asked.acquire_many(1_000)).await;
     drop(all.unwrap().unwrap());
     drop(release);
+    let mut changed = 0;
     for task in tasks {
-        assert!(timeout(GUARD, task).await.unwrap().unwrap().unwrap());
+        changed += u32::from(timeout(GUARD, task).await.unwrap().unwrap().unwrap());
     }
-    assert_eq!(server.counts().export - before, 1);
+    assert!(changed > 0);
+    // The first may ask alone; all others, who ask while that fetch is under
+    // way, share the next one.
+    let fetches = server.counts().export - before;
+    assert!((1..=2).contains(&fetches), "{fetches}");
     assert_eq!(
         vexilla.flags(Context::new("visitor")).int_or(&key(1), -1),
         1

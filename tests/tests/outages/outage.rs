@@ -4,10 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
-use vexilla_core::{
-    BreakerPolicy, BreakerState, Context, FlagrSource, Level, RetryPolicy, Status, Vexilla,
-    VexillaBuilder,
-};
+use vexilla_core::{BreakerState, Context, FlagrSource, Level, Status, Vexilla, VexillaBuilder};
 use vexilla_tests::fake_flagr::{Answer, FakeFlagr, GUARD, Route, key, until};
 
 use crate::log;
@@ -16,7 +13,8 @@ use crate::log;
 pub(crate) const FLAGS: u64 = 40;
 const POLL: Duration = Duration::from_millis(50);
 const REQUEST: Duration = Duration::from_millis(200);
-const OPEN: Duration = Duration::from_millis(150);
+/// The longest pause that the server may ask for.
+const PAUSE: Duration = Duration::from_millis(150);
 const SLOW_RETRY: Duration = Duration::from_millis(200);
 const MAX_BYTES: usize = 100_000;
 /// The only authorization that the server takes.
@@ -32,15 +30,12 @@ pub(crate) fn at(url: &str) -> VexillaBuilder {
         .max_bytes(MAX_BYTES)
         .build()
         .unwrap();
-    let (short, longer) = (Duration::from_millis(5), Duration::from_millis(20));
-    let retry = RetryPolicy::new().first_delay(short).longest_delay(longer);
     Vexilla::builder(source)
         .poll_interval(POLL)
         .full_refresh_interval(Duration::from_secs(86_400))
         .slow_retry_interval(SLOW_RETRY)
         .flagr_cache_interval(Duration::from_millis(10))
-        .retry(retry.retry_after_limit(OPEN))
-        .breaker(BreakerPolicy::new().open_for(OPEN).probe_limit(REQUEST * 5))
+        .retry_after_limit(PAUSE)
 }
 
 /// The levels from now on, each as long as it lasts.
@@ -193,7 +188,7 @@ impl Outage {
         assert_eq!(log::logged(&["secret"]), [""; 0], "{name}");
         let rest = match self.refuses {
             true => SLOW_RETRY.mul_f64(1.1),
-            false => OPEN.mul_f64(1.2),
+            false => PAUSE.mul_f64(1.2),
         };
         println!(
             "{name}: live, stale, live; {} values read, 0 wrong; recovered in {took:.0?} (bound {:.0?}, and a request under way) with {requests} requests",

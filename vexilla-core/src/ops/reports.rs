@@ -166,7 +166,7 @@ pub(super) fn refreshed(vexilla: &Vexilla, outcome: Result<bool, SourceError>) -
         }
         Err(error) => {
             let status = match error.kind() {
-                SourceErrorKind::ShutDown | SourceErrorKind::BreakerOpen => 503,
+                SourceErrorKind::ShutDown => 503,
                 _ => 502,
             };
             OpsResponse::refusal(status, &error.to_string())

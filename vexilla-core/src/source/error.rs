@@ -40,8 +40,6 @@ pub enum SourceErrorKind {
     TooLarge,
     /// The source's code panicked.
     Panicked,
-    /// Nothing was asked: the circuit breaker is open.
-    BreakerOpen,
     /// Nothing was asked: the refreshing was shut down.
     ShutDown,
     /// Anything else.

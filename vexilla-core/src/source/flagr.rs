@@ -7,7 +7,9 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_A
 use reqwest::{Client, Response, Url, redirect};
 use serde::Deserialize;
 
-use super::{DEFAULT_MAX_BYTES, Source, SourceError, SourceErrorKind};
+use super::{
+    DEFAULT_MAX_BYTES, FetchProgress, Source, SourceError, SourceErrorKind, SourceTimeouts,
+};
 use crate::FlagSet;
 
 /// Where Flagr 1.2 exports the flags that it evaluates…
@@ -16,6 +18,9 @@ const EXPORT: &str = "api/v1/export/eval_cache/json";
 const MAX_ID: &str = "api/v1/flags/snapshots/max_id";
 /// The most bytes that the answer with that number may have.
 const MAX_ID_BYTES: usize = 64 << 10;
+/// How long a document may be read after it came, and how much later than the
+/// client the loop gives up.
+const READING: Duration = Duration::from_secs(30);
 
 /// Flags from a Flagr server.
 ///
@@ -48,6 +53,18 @@ pub struct FlagrSource {
     headers: HeaderMap,
     basic_auth: Option<(String, String)>,
     max_bytes: usize,
+    timeout: Duration,
+    latest_timeout: Duration,
+    connect_timeout: Duration,
+}
+
+/// One of Flagr's routes, and how long its answer may take.
+struct Route<'a> {
+    path: &'static str,
+    url: &'a Url,
+    limit: Duration,
+    /// The setting that the limit comes from.
+    setting: &'static str,
 }
 
 /// Settings of a [`FlagrSource`].
@@ -58,6 +75,7 @@ pub struct FlagrSourceBuilder {
     headers: Vec<(String, String)>,
     basic_auth: Option<(String, String)>,
     timeout: Duration,
+    latest_timeout: Duration,
     connect_timeout: Duration,
     max_bytes: usize,
     proxy_from_env: bool,
@@ -82,6 +100,7 @@ impl FlagrSource {
             headers: Vec::new(),
             basic_auth: None,
             timeout: Duration::from_secs(10),
+            latest_timeout: Duration::from_secs(4),
             connect_timeout: Duration::from_secs(3),
             max_bytes: DEFAULT_MAX_BYTES,
             proxy_from_env: false,
@@ -97,10 +116,23 @@ impl FlagrSource {
     }
 
     /// A failure on the way, without the address's secrets.
-    fn failed(&self, what: &str, error: reqwest::Error) -> SourceError {
+    fn failed(&self, what: &str, route: &Route<'_>, error: reqwest::Error) -> SourceError {
         let host = self.host();
-        let (kind, message) = if error.is_timeout() {
-            let message = format!("Flagr at {host} took too long");
+        let (kind, message) = if error.is_timeout() && error.is_connect() {
+            let limit = self.connect_timeout;
+            let message =
+                format!("no connection to Flagr at {host} within {limit:?} (the connect_timeout)");
+            (SourceErrorKind::Timeout, message)
+        } else if error.is_timeout() {
+            let Route {
+                path,
+                limit,
+                setting,
+                ..
+            } = route;
+            let message = format!(
+                "no complete answer of Flagr at {host} for /{path} within {limit:?}; if it needs longer, raise {setting}"
+            );
             (SourceErrorKind::Timeout, message)
         } else {
             let message = format!("cannot {what} Flagr at {host}");
@@ -109,20 +141,19 @@ impl FlagrSource {
         SourceError::new(kind, message).because(error.without_url())
     }
 
-    /// Asks a route, at this address, with all that was set; takes only an answer
-    /// of status 200.
-    async fn get(&self, route: &str, url: &Url) -> Result<Response, SourceError> {
-        let mut request = self.client.get(url.clone());
+    /// Asks a route, with all that was set; takes only an answer of status 200.
+    async fn get(&self, route: &Route<'_>) -> Result<Response, SourceError> {
+        let mut request = self.client.get(route.url.clone()).timeout(route.limit);
         if let Some((name, password)) = &self.basic_auth {
             request = request.basic_auth(name, Some(password));
         }
         request = request.headers(self.headers.clone());
-        let failed = |error| self.failed("reach", error);
+        let failed = |error| self.failed("reach", route, error);
         let response = request.send().await.map_err(failed)?;
         if response.status().as_u16() == 200 {
             Ok(response)
         } else {
-            Err(self.refused(route, &response))
+            Err(self.refused(route.path, &response))
         }
     }
 
@@ -151,16 +182,19 @@ impl FlagrSource {
     /// The body of an answer; `None` if it has more bytes than that.
     async fn body(
         &self,
+        route: &Route<'_>,
         mut response: Response,
         most: usize,
+        progress: &FetchProgress,
     ) -> Result<Option<Vec<u8>>, SourceError> {
         let mut body = Vec::new();
-        let failed = |error| self.failed("read the answer of", error);
+        let failed = |error| self.failed("read the answer of", route, error);
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > most {
                 return Ok(None);
             }
             body.extend_from_slice(&chunk);
+            progress.received(chunk.len().try_into().unwrap_or(u64::MAX));
         }
         Ok(Some(body))
     }
@@ -172,8 +206,20 @@ impl Source for FlagrSource {
     }
 
     async fn fetch(&self) -> Result<FlagSet, SourceError> {
-        let response = self.get(EXPORT, &self.export).await?;
-        let body = self.body(response, self.max_bytes).await?.ok_or_else(|| {
+        self.fetch_with_progress(&FetchProgress::default()).await
+    }
+
+    async fn fetch_with_progress(&self, progress: &FetchProgress) -> Result<FlagSet, SourceError> {
+        let route = Route {
+            path: EXPORT,
+            url: &self.export,
+            limit: self.timeout,
+            setting: "timeout",
+        };
+        progress.received(0);
+        let response = self.get(&route).await?;
+        let body = self.body(&route, response, self.max_bytes, progress);
+        let body = body.await?.ok_or_else(|| {
             let (host, most) = (self.host(), self.max_bytes);
             let message = format!(
                 "the answer of Flagr at {host} has more than {most} bytes; raise max_bytes if that is meant"
@@ -196,8 +242,16 @@ impl Source for FlagrSource {
             max_id: Option<u64>,
         }
 
-        let response = self.get(MAX_ID, &self.max_id).await?;
-        let body = self.body(response, MAX_ID_BYTES).await?;
+        let limit = self.latest_timeout.min(self.timeout);
+        let route = Route {
+            path: MAX_ID,
+            url: &self.max_id,
+            limit,
+            setting: "latest_timeout",
+        };
+        let response = self.get(&route).await?;
+        let unread = FetchProgress::default();
+        let body = self.body(&route, response, MAX_ID_BYTES, &unread).await?;
         let message = || {
             format!(
                 "the answer of Flagr at {} is no number of a change",
@@ -208,6 +262,16 @@ impl Source for FlagrSource {
         let answer: MaxId = serde_json::from_slice(&body.ok_or_else(wrong)?)
             .map_err(|error| wrong().because(error))?;
         Ok(answer.max_id)
+    }
+
+    fn timeouts(&self) -> SourceTimeouts {
+        SourceTimeouts::new()
+            .latest(
+                self.latest_timeout
+                    .min(self.timeout)
+                    .saturating_add(READING),
+            )
+            .fetch(self.timeout.saturating_add(READING))
     }
 }
 
@@ -259,10 +323,18 @@ impl FlagrSourceBuilder {
         self
     }
 
-    /// The longest that a request may take, from connecting to the last byte.
-    /// Default: 10 s; a refresh gives up after 60 s whatever is set.
+    /// The longest that a download of the flags may take, from connecting to the
+    /// last byte. Any other request may not take longer either. Default: 10 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// The longest that the small request for the latest snapshot ID may take,
+    /// from connecting to the last byte. It begins each check, so this is how
+    /// soon a server that hangs is noticed. Default: 4 s.
+    pub fn latest_timeout(mut self, timeout: Duration) -> Self {
+        self.latest_timeout = timeout;
         self
     }
 
@@ -332,7 +404,6 @@ impl FlagrSourceBuilder {
             headers.append(known, value);
         }
         let mut client = Client::builder()
-            .timeout(self.timeout)
             .connect_timeout(self.connect_timeout)
             .redirect(redirect::Policy::none())
             .user_agent(concat!("vexilla/", env!("CARGO_PKG_VERSION")));
@@ -349,6 +420,9 @@ impl FlagrSourceBuilder {
             headers,
             basic_auth: self.basic_auth,
             max_bytes: self.max_bytes,
+            timeout: self.timeout,
+            latest_timeout: self.latest_timeout,
+            connect_timeout: self.connect_timeout,
         })
     }
 }

@@ -1,100 +1,81 @@
-//! One request to the source, repeated when what went wrong may pass.
+//! One request to the source.
 //!
-//! Repeats wait longer each time, and all of them together stay within a
-//! budget. Whatever the source does, an answer or an error comes of it: a panic
-//! is caught, and silence has an end.
+//! Whatever the source does, an answer or an error comes of it: a panic is
+//! caught, and silence ends at the time limit that the source names
+//! ([`Source::timeouts`](crate::Source::timeouts)).
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use super::RetryPolicy;
 use super::degradation::Degradation;
-use super::jitter::random;
 use super::panics::caught;
-use super::retry::{Retry, RetryBudget};
-use crate::source::{AnySource, BoxFuture, SourceError, SourceErrorKind};
-
-/// How long the source may take to answer a request. One that has limits of its
-/// own has shorter ones; without any, the loop would wait for ever.
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
-
-/// A request, or a check, that failed.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) error: SourceError,
-    /// How long the next check is to wait at least.
-    pub(super) pause: Option<Duration>,
-}
-
-impl From<SourceError> for Failure {
-    fn from(error: SourceError) -> Self {
-        Self { error, pause: None }
-    }
-}
+use crate::FlagSet;
+use crate::source::{AnySource, FetchProgress, SourceError, SourceErrorKind};
 
 /// Asks the source.
 pub(super) struct Caller {
     source: Arc<dyn AnySource>,
-    policy: RetryPolicy,
-    budget: RetryBudget,
     degradation: Arc<Degradation>,
 }
 
+/// The status says that flags are being downloaded until this is dropped.
+struct Downloading<'a>(&'a Degradation);
+
+impl Drop for Downloading<'_> {
+    fn drop(&mut self) {
+        self.0.downloading(None);
+    }
+}
+
 impl Caller {
-    pub(super) fn new(
-        source: Arc<dyn AnySource>,
-        policy: RetryPolicy,
-        degradation: Arc<Degradation>,
-    ) -> Self {
+    pub(super) fn new(source: Arc<dyn AnySource>, degradation: Arc<Degradation>) -> Self {
         Self {
             source,
-            budget: RetryBudget::new(&policy),
-            policy,
             degradation,
         }
     }
 
-    /// Asks the source, again and again if what goes wrong may pass.
-    pub(super) async fn call<T>(
-        &mut self,
-        ask: impl Fn(&dyn AnySource) -> BoxFuture<'_, Result<T, SourceError>> + Send + Sync,
-    ) -> Result<T, Failure> {
-        self.budget.deposit();
-        let mut attempt = 1;
-        loop {
-            self.degradation.count(|counts| counts.requests += 1);
-            // Even making the future is the source's own code.
-            let answer = caught(async { ask(&*self.source).await });
-            let error = match timeout(ANSWER_LIMIT, answer).await {
-                Ok(Ok(Ok(answer))) => return Ok(answer),
-                Ok(Ok(Err(error))) => error,
-                Err(_) => {
-                    let name = self.source.name();
-                    let message = format!("{name} gave no answer within {ANSWER_LIMIT:?}");
-                    SourceError::new(SourceErrorKind::Timeout, message)
-                }
-                Ok(Err(panic)) => {
-                    self.degradation.count(|counts| counts.panics += 1);
-                    let message = format!("{} panicked: {panic}", self.source.name());
-                    SourceError::new(SourceErrorKind::Panicked, message)
-                }
-            };
-            let after = error.retry_after();
-            let pause = match self.policy.next(attempt, after, random()) {
-                _ if !error.is_transient() => None,
-                Retry::After(delay) if self.budget.try_withdraw() => {
-                    sleep(delay).await;
-                    attempt += 1;
-                    self.degradation.count(|counts| counts.retries += 1);
-                    continue;
-                }
-                // A pause that could have been waited for is one all the same.
-                Retry::After(_) => after,
-                Retry::GiveUp { pause } => pause,
-            };
-            return Err(Failure { error, pause });
+    /// Asks for the latest snapshot ID.
+    pub(super) async fn latest(&self) -> Result<Option<u64>, SourceError> {
+        let limit = self.source.timeouts().latest;
+        // Even making the future is the source's own code.
+        let answer = async { self.source.latest().await };
+        self.call("the latest snapshot ID", limit, answer).await
+    }
+
+    /// Downloads the flags; meanwhile the status says so.
+    pub(super) async fn fetch(&self) -> Result<FlagSet, SourceError> {
+        let limit = self.source.timeouts().fetch;
+        let progress = FetchProgress::default();
+        self.degradation.downloading(Some(progress.clone()));
+        let _downloading = Downloading(&self.degradation);
+        let answer = async { self.source.fetch(&progress).await };
+        self.call("the flags", limit, answer).await
+    }
+
+    async fn call<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        answer: impl Future<Output = Result<T, SourceError>>,
+    ) -> Result<T, SourceError> {
+        self.degradation.count(|counts| counts.requests += 1);
+        match timeout(limit, caught(answer)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(panic)) => {
+                self.degradation.count(|counts| counts.panics += 1);
+                let message = format!("{} panicked: {panic}", self.source.name());
+                Err(SourceError::new(SourceErrorKind::Panicked, message))
+            }
+            Err(_) => {
+                let name = self.source.name();
+                let message = format!(
+                    "{name} did not give {what} within {limit:?}, the time limit that its Source::timeouts sets"
+                );
+                Err(SourceError::new(SourceErrorKind::Timeout, message))
+            }
         }
     }
 }

@@ -1,21 +1,19 @@
 //! One check of the source: has something changed, and if so, what is it now?
 //!
-//! A check asks for the number of the newest change and, if that is news, for
-//! the flags, and judges what came. The circuit breaker counts checks, however
-//! many requests they make.
+//! A check asks for the latest snapshot ID and, if that is news, for the flags,
+//! and judges what came. A request that fails ends it, and is not repeated: when
+//! the next check may begin is for the back-off to say.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use super::breaker::{Breaker, BreakerState, Outcome, Permit};
-use super::caller::{Caller, Failure};
+use super::caller::Caller;
 use super::degradation::Degradation;
 use super::detect::{Detector, Doubt, Occasion, Plan};
 use super::fetched::{Fetched, Restored};
-use super::jitter::random;
-use super::{Settings, Trigger};
+use super::{LIVE_FOR, Settings, Trigger};
 use crate::persist::Saver;
 use crate::snapshot::Snapshot;
 use crate::source::{AnySource, SourceError, SourceErrorKind};
@@ -27,8 +25,12 @@ pub(super) struct Checker {
     pub(super) degradation: Arc<Degradation>,
     pub(super) saver: Option<Arc<Saver>>,
     pub(super) detector: Detector,
-    breaker: Breaker,
     caller: Caller,
+    /// The latest ID that a poll read whose download then failed, and when it
+    /// was read: the next poll goes on from there.
+    unfinished: Option<(Option<u64>, Instant)>,
+    /// The last check read an ID, and failed to download the flags.
+    halfway: bool,
     pub(super) held: Option<Arc<Snapshot>>,
     /// A push came in, and no change was found since.
     pub(super) pushed: bool,
@@ -47,12 +49,9 @@ impl Checker {
     ) -> Self {
         Self {
             detector: Detector::new(settings.times()),
-            breaker: Breaker::new(settings.breaker.clone()),
-            caller: Caller::new(
-                Arc::clone(&source),
-                settings.retry.clone(),
-                Arc::clone(&degradation),
-            ),
+            unfinished: None,
+            halfway: false,
+            caller: Caller::new(Arc::clone(&source), Arc::clone(&degradation)),
             source,
             settings,
             degradation,
@@ -79,15 +78,15 @@ impl Checker {
         self.degradation.restored(snapshot, age);
     }
 
-    /// How long until a check may go.
-    pub(super) fn wait(&self) -> Option<Duration> {
-        self.breaker.wait(Instant::now().into_std())
-    }
-
     /// How long until the next check, if that is sooner than the next poll.
     pub(super) fn again(&self) -> Option<Duration> {
         let now = Instant::now().into_std();
         self.detector.again(self.settings.poll_interval, now)
+    }
+
+    /// Whether the last check, which failed, had read the latest ID.
+    pub(super) fn got_halfway(&self) -> bool {
+        self.halfway
     }
 
     /// A push came in.
@@ -96,150 +95,162 @@ impl Checker {
     }
 
     /// Checks once; tells whether flags changed.
-    pub(super) async fn check(&mut self, trigger: Trigger) -> Result<bool, Failure> {
-        let permit = self.permit(trigger)?;
+    pub(super) async fn check(&mut self, trigger: Trigger) -> Result<bool, SourceError> {
         self.degradation.count(|counts| counts.checks += 1);
-        self.degradation.breaker(self.breaker_state());
-        let probes = self.breaker_state() == BreakerState::HalfOpen;
-        let limit = probes.then(|| self.settings.breaker.limit());
-        let outcome = match limit {
-            None => self.ask(trigger).await,
-            Some(limit) => match timeout(limit, self.ask(trigger)).await {
-                Ok(outcome) => outcome,
-                Err(_) => Err(Failure::from(SourceError::new(
-                    SourceErrorKind::Timeout,
-                    format!("{} took longer than a probe may", self.source.name()),
-                ))),
-            },
-        };
-        self.report(permit, &outcome);
-        if let Err(failure) = &outcome {
-            let (source, error) = (self.source.name(), &failure.error);
-            let flags = self.held.as_ref().map_or(0, |held| held.len());
+        self.halfway = false;
+        let outcome = self.ask(trigger).await;
+        if let Err(error) = &outcome {
+            self.report_failure(error);
+            self.degradation.failed(error);
+        }
+        outcome
+    }
+
+    /// Logs a failure, and its repetitions more quietly: there may be one each
+    /// second.
+    fn report_failure(&self, error: &SourceError) {
+        let source = self.source.name();
+        let flags = self.held.as_ref().map_or(0, |held| held.len());
+        let status = self.degradation.status();
+        let known = status.consecutive_failures > 0
+            && status
+                .last_error
+                .is_some_and(|last| last == error.to_string());
+        if known {
+            tracing::debug!(source, %error, flags, "flags could not be checked again");
+        } else {
             tracing::warn!(
                 source,
                 %error,
                 flags,
                 "flags could not be checked; those that are held stay"
             );
-            self.degradation.failed(error);
-        }
-        outcome
-    }
-
-    /// Leave of the breaker. Who insists goes without.
-    fn permit(&mut self, trigger: Trigger) -> Result<Option<Permit>, Failure> {
-        match self.breaker.try_call(Instant::now().into_std()) {
-            Ok(permit) => Ok(Some(permit)),
-            Err(_) if trigger.insists() => Ok(None),
-            Err(wait) => {
-                let message = format!(
-                    "the circuit breaker in front of {} is open for another {:.1} s",
-                    self.source.name(),
-                    wait.as_secs_f64()
-                );
-                let error = SourceError::new(SourceErrorKind::BreakerOpen, message);
-                Err(Failure {
-                    error,
-                    pause: Some(wait),
-                })
-            }
         }
     }
 
-    fn breaker_state(&self) -> BreakerState {
-        self.breaker.state(Instant::now().into_std())
-    }
-
-    fn report(&mut self, permit: Option<Permit>, outcome: &Result<bool, Failure>) {
-        let before = self.breaker_state();
-        let outcome = match outcome {
-            Ok(_) => Outcome::Success,
-            // The server is there, and says no.
-            Err(failure) if failure.error.is_refusal() => Outcome::Success,
-            Err(failure) if failure.error.kind() == SourceErrorKind::ShutDown => Outcome::Cancelled,
-            Err(_) => Outcome::Failure,
-        };
-        match permit {
-            Some(permit) => {
-                let now = Instant::now().into_std();
-                self.breaker.report(permit, outcome, now, random());
-            }
-            // It went past an open breaker, and found the server there.
-            None if outcome == Outcome::Success => {
-                self.breaker = Breaker::new(self.settings.breaker.clone());
-            }
-            None => {}
-        }
-        let state = self.breaker_state();
-        if state != before {
-            let source = self.source.name();
-            tracing::info!(source, %before, %state, "the circuit breaker changed");
-        }
-        self.degradation.breaker(state);
-    }
-
-    async fn ask(&mut self, trigger: Trigger) -> Result<bool, Failure> {
+    async fn ask(&mut self, trigger: Trigger) -> Result<bool, SourceError> {
         let occasion = trigger.occasion();
-        let mut unread = None;
-        let id = match self.caller.call(|source| source.latest()).await {
-            Ok(id) => id.filter(|id| *id != 0),
-            Err(failure) if has_no_number(&failure.error) => None,
-            Err(failure) if matches!(occasion, Occasion::Full | Occasion::Accept) => {
-                unread = Some(failure);
-                None
-            }
-            Err(failure) => return Err(failure),
+        let read_before = self.read_before(trigger);
+        let (latest, read) = match read_before {
+            Some((id, read)) => (Latest::from(id), read),
+            None => (self.latest(trigger).await?, Instant::now()),
         };
         let now = Instant::now().into_std();
-        match (self.detector.announce(id, occasion, now), &self.held) {
-            (Plan::Nothing, Some(held)) => {
+        let plan = self.detector.announce(latest.id, occasion, now);
+        match (plan, &self.held, read_before) {
+            (Plan::Nothing, Some(held), None) => {
                 let held = Arc::clone(held);
                 self.succeed(&held, |_| {});
                 return Ok(false);
             }
-            (Plan::Wait, Some(_)) => {
+            (Plan::Wait, Some(_), None) => {
                 self.keep(None);
                 return Ok(false);
             }
             _ => {}
         }
-        let set = self.caller.call(|source| source.fetch()).await?;
+        let id = latest.id;
+        let fetched = self.fetch(latest, occasion).await;
+        if let Err(error) = &fetched {
+            // Not after a time-out: the small request notices it sooner that the
+            // source still hangs.
+            self.halfway = id.is_some();
+            let goes_on = occasion == Occasion::Poll && !is_timeout(error);
+            self.unfinished = goes_on.then_some((id, read));
+        }
+        let (fetched, latest) = fetched?;
+        Ok(self.take(fetched, latest, trigger))
+    }
+
+    /// Fetches the flags. The latest ID is read again where what is made of the
+    /// flags depends on it: it may have risen since, by the deletions of flags
+    /// that are missing.
+    async fn fetch(
+        &mut self,
+        latest: Latest,
+        occasion: Occasion,
+    ) -> Result<(Fetched, Option<u64>), SourceError> {
+        let set = self.caller.fetch().await?;
         self.degradation.count(|counts| counts.fetches += 1);
         let (filter, before) = (self.settings.filter.clone(), self.held.clone());
         let fetched = Fetched::compile(set, filter, before, self.saver.is_some()).await?;
-        let latest = self.latest_after(&fetched, id, unread, occasion).await?;
-        Ok(self.take(fetched, latest, trigger))
+        let contents = &fetched.contents;
+        let matters = occasion != Occasion::Accept && self.detector.lacks_flags(contents);
+        let latest = match latest {
+            Latest {
+                unread: Some(error),
+                ..
+            } if matters => return Err(error),
+            Latest { id: Some(id), .. } if !self.detector.has_reached(contents, id) => {
+                match self.caller.latest().await {
+                    Ok(latest) => latest.filter(|id| *id != 0),
+                    Err(error) if matters => return Err(error),
+                    Err(_) => Some(id),
+                }
+            }
+            Latest { id, .. } => id,
+        };
+        Ok((fetched, latest))
     }
-}
 
-impl Checker {
-    /// The latest ID, read again where what is made of the flags depends on it:
-    /// it may have risen since, by the deletions of flags that are missing.
-    async fn latest_after(
-        &mut self,
-        fetched: &Fetched,
-        id: Option<u64>,
-        unread: Option<Failure>,
-        occasion: Occasion,
-    ) -> Result<Option<u64>, Failure> {
-        let matters = occasion != Occasion::Accept && self.detector.lacks_flags(&fetched.contents);
-        match (id, unread) {
-            (None, Some(failure)) if matters => Err(failure),
-            (None, _) => Ok(None),
-            (Some(id), _) if self.detector.has_reached(&fetched.contents, id) => Ok(Some(id)),
-            (Some(id), _) => match self.caller.call(|source| source.latest()).await {
-                Ok(latest) => Ok(latest.filter(|id| *id != 0)),
-                Err(failure) if matters => Err(failure),
-                Err(_) => Ok(Some(id)),
-            },
+    /// The ID that the check before read, if that was a poll which then failed
+    /// to download the flags a short time ago, and this is one, too.
+    fn read_before(&mut self, trigger: Trigger) -> Option<(Option<u64>, Instant)> {
+        let lasts = self.settings.poll_interval.saturating_mul(LIVE_FOR);
+        let unfinished = self.unfinished.take()?;
+        (trigger == Trigger::Poll && unfinished.1.elapsed() <= lasts).then_some(unfinished)
+    }
+
+    /// The latest snapshot ID, if flags are worth fetching without it.
+    async fn latest(&self, trigger: Trigger) -> Result<Latest, SourceError> {
+        let error = match self.caller.latest().await {
+            Ok(id) => return Ok(Latest::from(id.filter(|id| *id != 0))),
+            Err(error) => error,
+        };
+        let source = self.source.name();
+        tracing::debug!(source, %error, "the latest snapshot ID is unknown; flags are compared");
+        if has_no_number(&error) {
+            return Ok(Latest::from(None));
         }
+        // Where somebody waits, the export is worth a try; and so it is for a
+        // full refresh, unless the source hangs.
+        let goes_on = match trigger {
+            Trigger::Refresh | Trigger::Accept | Trigger::Changed => true,
+            Trigger::Full => !is_timeout(&error),
+            Trigger::Poll | Trigger::Hint => false,
+        };
+        if !goes_on {
+            return Err(error);
+        }
+        self.degradation.request_failed(&error);
+        Ok(Latest {
+            id: None,
+            unread: Some(error),
+        })
     }
 }
 
-/// Whether a server may well export flags though it does not tell the number of
-/// the newest change: it does not know the route, or something in front of it
-/// answers in its place.
+/// The latest snapshot ID as it was read.
+struct Latest {
+    /// `None` if it is unknown, and flags are to be compared.
+    id: Option<u64>,
+    /// Why it could not be read, though the source has one.
+    unread: Option<SourceError>,
+}
+
+impl From<Option<u64>> for Latest {
+    fn from(id: Option<u64>) -> Self {
+        Self { id, unread: None }
+    }
+}
+
+fn is_timeout(error: &SourceError) -> bool {
+    error.kind() == SourceErrorKind::Timeout
+}
+
+/// Whether a server may well export flags though it does not give its latest
+/// snapshot ID: it does not know the route, or something in front of it answers
+/// in its place.
 fn has_no_number(error: &SourceError) -> bool {
     error.is_refusal() || error.kind() == SourceErrorKind::Document
 }

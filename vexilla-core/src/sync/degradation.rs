@@ -13,12 +13,12 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::breaker::BreakerState;
-use super::status::{Counts, Level, Status};
+use super::backoff::BreakerState;
+use super::status::{Counts, Download, Level, Status};
 use crate::overrides::Overrides;
 use crate::persist::{PersistError, SaveReport, Saver};
 use crate::snapshot::Snapshot;
-use crate::source::SourceError;
+use crate::source::{FetchProgress, SourceError};
 use crate::store::Store;
 
 /// How long flags count as live, and as usable at all.
@@ -136,6 +136,8 @@ struct Book {
     consecutive_failures: u32,
     last_error: Option<String>,
     breaker: BreakerState,
+    /// Since when flags are being downloaded, and how far that is.
+    download: Option<(SystemTime, FetchProgress)>,
     /// Why the last-known-good copy could not be used at the start.
     copy_unusable: Option<String>,
     counts: Counts,
@@ -159,6 +161,7 @@ impl Degradation {
             consecutive_failures: 0,
             last_error: None,
             breaker: BreakerState::Closed,
+            download: None,
             copy_unusable: None,
             counts: Counts::default(),
         };
@@ -250,6 +253,17 @@ impl Degradation {
                 answered: Some(now),
             });
         });
+    }
+
+    /// A request failed, and the check goes on with another one.
+    pub(super) fn request_failed(&self, error: &SourceError) {
+        self.write(|book| book.last_error = Some(error.to_string()));
+    }
+
+    /// A download of flags began, or it is over.
+    pub(super) fn downloading(&self, progress: Option<FetchProgress>) {
+        let download = progress.map(|progress| (SystemTime::now(), progress));
+        self.write(|book| book.download = download);
     }
 
     /// The breaker's state, as it is now.
@@ -387,6 +401,10 @@ fn status(
         consecutive_failures: book.consecutive_failures,
         last_error: book.last_error.clone(),
         breaker: book.breaker,
+        download: book.download.as_ref().map(|(since, progress)| Download {
+            since: *since,
+            bytes: progress.bytes(),
+        }),
         flags: snapshot.len(),
         problems: snapshot.problem_count(),
         version: snapshot.version(),

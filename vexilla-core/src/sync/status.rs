@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::breaker::BreakerState;
+use super::backoff::BreakerState;
 use crate::snapshot::Snapshot;
 
 /// How fresh the flags are that are served.
@@ -72,11 +72,13 @@ pub struct Status {
     pub age: Option<Duration>,
     /// How many checks failed since one succeeded.
     pub consecutive_failures: u32,
-    /// Why the last check failed, or what was held back; `None` if it
-    /// succeeded.
+    /// Why the last request to the source failed, from the moment when it did,
+    /// or what was held back; `None` once a check succeeded.
     pub last_error: Option<String>,
-    /// The circuit breaker in front of the source.
+    /// Whether checks keep failing, in the terms of a circuit breaker.
     pub breaker: BreakerState,
+    /// The download of the flags that is under way, if there is one.
+    pub download: Option<Download>,
     /// How many flags are served, those with problems included.
     pub flags: usize,
     /// How many of them cannot be evaluated.
@@ -89,6 +91,17 @@ pub struct Status {
     pub counts: Counts,
 }
 
+/// A download of the flags that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Download {
+    /// When it began.
+    pub since: SystemTime,
+    /// How many bytes have arrived; `None` if the source does not report it
+    /// ([`Source::fetch_with_progress`](crate::Source::fetch_with_progress)).
+    pub bytes: Option<u64>,
+}
+
 /// How often things happened since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -98,10 +111,8 @@ pub struct Counts {
     pub checks: u64,
     /// Checks that failed.
     pub failures: u64,
-    /// Requests to the source, those repeated included.
+    /// Requests to the source: for the latest snapshot ID and for the flags.
     pub requests: u64,
-    /// Requests that were repeated because the one before failed.
-    pub retries: u64,
     /// Times that all flags were fetched.
     pub fetches: u64,
     /// Times that other flags were put in place.
@@ -131,6 +142,7 @@ impl Status {
             consecutive_failures: 0,
             last_error: None,
             breaker: BreakerState::Closed,
+            download: None,
             flags: snapshot.len(),
             problems: snapshot.problem_count(),
             version: snapshot.version(),
@@ -139,11 +151,13 @@ impl Status {
         }
     }
 
-    /// Whether a status differs from another in more than times and counts.
+    /// Whether a status says the same as another, but for times, counts and
+    /// downloads.
     pub(super) fn says_the_same(&self, other: &Self) -> bool {
         let timeless = |status: &Self| Self {
             last_success: None,
             age: None,
+            download: None,
             counts: Counts::default(),
             ..status.clone()
         };
@@ -165,7 +179,7 @@ impl StatusWatch {
     }
 
     /// Waits for a status that says something else than the one before: not
-    /// for times and [`Counts`], which change at each check. `None` when the
+    /// for times, [`Counts`] and [`Download`]s, which change at each check. `None` when the
     /// last handle was dropped, and for flags without a source, whose status
     /// never changes.
     ///
@@ -182,7 +196,7 @@ impl Serialize for Status {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct;
 
-        let mut status = serializer.serialize_struct("Status", 13)?;
+        let mut status = serializer.serialize_struct("Status", 14)?;
         status.serialize_field("level", &self.level)?;
         status.serialize_field("since", &unix_millis(self.since))?;
         status.serialize_field("source", &self.source)?;
@@ -191,12 +205,25 @@ impl Serialize for Status {
         status.serialize_field("consecutiveFailures", &self.consecutive_failures)?;
         status.serialize_field("lastError", &self.last_error)?;
         status.serialize_field("breaker", self.breaker.as_str())?;
+        status.serialize_field("download", &self.download)?;
         status.serialize_field("flags", &self.flags)?;
         status.serialize_field("problems", &self.problems)?;
         status.serialize_field("version", &self.version)?;
         status.serialize_field("lastKnownGoodError", &self.last_known_good_error)?;
         status.serialize_field("counts", &self.counts)?;
         status.end()
+    }
+}
+
+impl Serialize for Download {
+    /// `since` in milliseconds since 1970.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+
+        let mut download = serializer.serialize_struct("Download", 2)?;
+        download.serialize_field("since", &unix_millis(self.since))?;
+        download.serialize_field("bytes", &self.bytes)?;
+        download.end()
     }
 }
 

@@ -1,20 +1,19 @@
 //! The loop: when to check the source.
 //!
 //! One task for each [`Vexilla`](crate::Vexilla) with a source. It waits until
-//! there is a reason to check, checks, and waits again; nothing that a check
-//! comes to ends it. A panic, should one get past the checks, is logged and the
+//! there is a reason to check and the [`backoff`](super::backoff) allows it,
+//! checks, and waits again; nothing that a check comes to ends it. A panic, should one get past the checks, is logged and the
 //! loop goes on. It ends when it is shut down, or with the last handle.
 
 use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::caller::Failure;
+use super::backoff::{Backoff, BreakerState, Demand, Ended as Attempt, Limits, after};
 use super::checker::Checker;
 use super::degradation::Degradation;
 use super::detect::Occasion;
@@ -22,30 +21,27 @@ use super::inbox::Inbox;
 use super::jitter::{jittered, random};
 use super::panics::caught;
 use super::{Settings, Trigger};
-use crate::source::AnySource;
+use crate::source::{AnySource, SourceError};
 
 /// Hints that come within this time are one.
 const HINTS_TOGETHER: Duration = Duration::from_millis(50);
-/// How long to leave a source alone that says that it changed, so that one that
-/// always says so does not keep the loop busy.
-const LISTEN_AGAIN: Duration = Duration::from_millis(5);
-/// How long to leave a source alone that says so when the last check failed, or
-/// whose [`changed`](crate::Source::changed) panicked; and how long to wait
-/// after a panic in the loop itself.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// How long to leave a source alone whose [`changed`](crate::Source::changed)
+/// panicked; and how long to wait after a panic in the loop itself.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// What the task works with.
 pub(super) struct Worker {
     source: Arc<dyn AnySource>,
     settings: Settings,
     checker: Checker,
+    backoff: Backoff,
     inbox: Arc<Inbox>,
     degradation: Arc<Degradation>,
     poll_at: Instant,
     full_at: Instant,
+    /// A full refresh failed, and none has succeeded since.
+    full_owed: bool,
     hinted_at: Option<Instant>,
-    /// The source asked to be left alone until then.
-    paused_until: Instant,
     listen_at: Instant,
     /// No full refresh has succeeded yet.
     first: bool,
@@ -73,16 +69,22 @@ impl Worker {
         degradation: Arc<Degradation>,
     ) -> Self {
         let now = Instant::now();
+        let limits = Limits {
+            poll_interval: settings.poll_interval,
+            slow_retry: settings.slow_retry,
+            retry_after: settings.retry_after_limit,
+        };
         Self {
             source,
             settings,
             checker,
+            backoff: Backoff::new(limits, now.into_std()),
             inbox,
             degradation,
             poll_at: now,
             full_at: now,
+            full_owed: false,
             hinted_at: None,
-            paused_until: now,
             listen_at: now,
             first: true,
         }
@@ -106,7 +108,7 @@ impl Worker {
                     panic,
                     "the loop that keeps flags fresh panicked; it goes on"
                 );
-                sleep(AFTER_FAILURE).await;
+                sleep(AFTER_PANIC).await;
             }
         }
     }
@@ -116,30 +118,18 @@ impl Worker {
         self.check(trigger).await;
     }
 
-    /// Waits until there is a reason to check.
+    /// Waits until there is a reason to check, and a check may begin.
     async fn next(&mut self) -> Trigger {
         loop {
             self.notice_hints();
-            if self.inbox.accepts_loss() {
-                return Trigger::Accept;
-            }
-            if self.inbox.is_awaited() {
-                return Trigger::Refresh;
-            }
             let now = Instant::now();
-            let hinted_at = self.hinted_at.unwrap_or(self.poll_at);
-            let open = self.checker.wait().unwrap_or_default();
-            let due = self.poll_at.min(hinted_at).min(self.full_at);
-            let due = due.max(after(now, open)).max(self.paused_until);
+            let (trigger, due) = self.due(now);
             if now >= due {
-                return match self.hinted_at {
-                    _ if now >= self.full_at => Trigger::Full,
-                    Some(_) => Trigger::Hint,
-                    None => Trigger::Poll,
-                };
+                return trigger;
             }
+            let listen_at = self.listen_at.max(self.earliest(Demand::SourceChanged));
             let listening = async {
-                sleep_until(self.listen_at).await;
+                sleep_until(listen_at).await;
                 caught(self.source.changed()).await
             };
             tokio::select! {
@@ -155,6 +145,33 @@ impl Worker {
         }
     }
 
+    /// The next check, and when it begins.
+    fn due(&self, now: Instant) -> (Trigger, Instant) {
+        if self.inbox.is_awaited() {
+            let trigger = match self.inbox.accepts_loss() {
+                true => Trigger::Accept,
+                false => Trigger::Refresh,
+            };
+            return (trigger, self.earliest(Demand::Caller));
+        }
+        let scheduled = self.poll_at.min(self.full_at);
+        let scheduled = scheduled.max(self.earliest(Demand::Schedule));
+        let hinted = self
+            .hinted_at
+            .map(|at| at.max(self.earliest(Demand::Notification)));
+        let due = hinted.map_or(scheduled, |hinted| hinted.min(scheduled));
+        let trigger = match hinted {
+            _ if now >= self.full_at => Trigger::Full,
+            Some(_) => Trigger::Hint,
+            None => Trigger::Poll,
+        };
+        (trigger, due)
+    }
+
+    fn earliest(&self, demand: Demand) -> Instant {
+        Instant::from_std(self.backoff.earliest(demand))
+    }
+
     fn notice_hints(&mut self) {
         let hints = self.inbox.take_hints();
         if hints == 0 {
@@ -163,20 +180,23 @@ impl Worker {
         self.degradation.count(|counts| counts.pushes += hints);
         self.checker.pushed();
         let now = Instant::now();
-        self.hinted_at
-            .get_or_insert_with(|| after(now, HINTS_TOGETHER));
+        self.hinted_at.get_or_insert(now + HINTS_TOGETHER);
     }
 
     fn panicked(&mut self, panic: &str) {
         let source = self.source.name();
         tracing::error!(source, panic, "waiting for a change of the source panicked");
         self.degradation.count(|counts| counts.panics += 1);
-        self.listen_at = after(Instant::now(), AFTER_FAILURE);
+        self.listen_at = Instant::now() + AFTER_PANIC;
     }
 
     async fn check(&mut self, trigger: Trigger) {
         self.hinted_at = None;
-        let mut waiting = self.inbox.take_waiting();
+        // Whoever asks from now on waits for the next check: what this one
+        // fetches may be from before that.
+        let waiting = self.inbox.take_waiting();
+        self.backoff.begin(Instant::now().into_std());
+        self.degradation.breaker(self.backoff.state());
         let outcome = {
             let mut check = pin!(self.checker.check(trigger));
             loop {
@@ -186,62 +206,77 @@ impl Worker {
                 }
             }
         };
-        self.schedule(trigger, &outcome);
-        let outcome = outcome.map_err(|failure| failure.error);
-        // Those who asked meanwhile are served as well, unless what was fetched
-        // may be from before they asked; and none who asks once it was told.
-        let full = trigger.occasion() == Occasion::Full;
-        let awaited = self.inbox.is_awaited() && !self.inbox.accepts_loss();
-        if full && awaited && !self.has_changed_again() {
-            waiting.extend(self.inbox.take_waiting());
-        }
+        self.end(&outcome);
+        self.schedule(trigger, outcome.is_ok());
         for waiting in waiting {
             // Whoever asked may have gone.
             let _ = waiting.send(outcome.clone());
         }
     }
 
-    fn has_changed_again(&self) -> bool {
-        let changed = pin!(caught(self.source.changed()));
-        let poll = changed.poll(&mut Context::from_waker(Waker::noop()));
-        matches!(poll, Poll::Ready(Ok(())))
+    /// Reports to the back-off how a check ended.
+    fn end(&mut self, outcome: &Result<bool, SourceError>) {
+        let before = self.backoff.state();
+        let (ended, retry_after) = match outcome {
+            Ok(_) => (Attempt::Succeeded, None),
+            Err(error) if error.is_refusal() => (Attempt::Refused, error.retry_after()),
+            Err(error) if error.is_transient() => {
+                let halfway = self.checker.got_halfway();
+                let ended = if halfway {
+                    Attempt::FailedHalfway
+                } else {
+                    Attempt::Failed
+                };
+                (ended, error.retry_after())
+            }
+            Err(error) => (Attempt::FailedLastingly, error.retry_after()),
+        };
+        let now = Instant::now().into_std();
+        self.backoff.end(ended, retry_after, now, random());
+        let state = self.backoff.state();
+        let source = self.source.name();
+        match (before, state) {
+            (BreakerState::Closed, BreakerState::Open) => {
+                tracing::info!(source, %before, %state, "checks keep failing; the circuit breaker is open");
+            }
+            (BreakerState::Open | BreakerState::HalfOpen, BreakerState::Closed) => {
+                tracing::info!(source, %before, %state, "the circuit breaker is closed again");
+            }
+            _ => {}
+        }
+        self.degradation.breaker(state);
     }
 
-    /// Sets when to check next.
-    fn schedule(&mut self, trigger: Trigger, outcome: &Result<bool, Failure>) {
+    /// Sets when to check next, as far as the back-off allows it.
+    fn schedule(&mut self, trigger: Trigger, succeeded: bool) {
         let now = Instant::now();
-        let poll = self.settings.poll_interval;
-        let (base, pause) = match outcome {
-            Ok(_) => (self.checker.again().unwrap_or(poll), None),
-            Err(Failure { error, pause }) if error.is_refusal() => {
-                (poll.max(self.settings.slow_retry), *pause)
-            }
-            Err(Failure { pause, .. }) => (poll, *pause),
-        };
-        let full =
-            outcome.is_ok() && matches!(trigger.occasion(), Occasion::Full | Occasion::Accept);
+        let full = matches!(trigger.occasion(), Occasion::Full | Occasion::Accept);
         // A fleet that started together is spread over whole intervals.
-        let (from, to) = if full && self.first {
+        let (from, to) = if full && succeeded && self.first {
             (0.0, 1.0)
         } else {
             (0.9, 1.1)
         };
-        // All who are told to pause are told the same.
-        let pause = jittered(pause.unwrap_or_default(), 1.0, 1.2, random());
-        self.paused_until = after(now, pause);
-        self.poll_at = after(now, jittered(base, from, to, random()).max(pause));
-        if full {
-            self.first = false;
-            self.full_at = after(
-                now,
-                jittered(self.settings.full_interval, from, to, random()),
-            );
-        }
-        if outcome.is_ok() {
-            self.listen_at = after(now, LISTEN_AGAIN);
+        let later = |interval| {
+            Instant::from_std(after(
+                now.into_std(),
+                jittered(interval, from, to, random()),
+            ))
+        };
+        self.poll_at = if succeeded {
+            let poll = self.settings.poll_interval;
+            later(self.checker.again().unwrap_or(poll))
         } else {
-            self.listen_at = after(now, AFTER_FAILURE);
-            self.full_at = self.full_at.max(self.poll_at);
+            self.earliest(Demand::Schedule)
+        };
+        if full {
+            // One that failed is made up for after the next success. Until
+            // then, polls do, which cost the source less.
+            self.full_at = later(self.settings.full_interval);
+            self.full_owed = !succeeded;
+            self.first &= !succeeded;
+        } else if succeeded && self.full_owed {
+            self.full_at = self.poll_at;
         }
     }
 }
@@ -252,10 +287,4 @@ async fn passing(degradation: &Degradation) {
         Some(lasts) => sleep(lasts).await,
         None => pending().await,
     }
-}
-
-/// A moment later; far away if it is later than any.
-fn after(now: Instant, wait: Duration) -> Instant {
-    const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
-    now + wait.min(FAR)
 }

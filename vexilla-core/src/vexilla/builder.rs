@@ -13,7 +13,7 @@ use crate::persist::{LastKnownGood, Saver};
 use crate::snapshot::Snapshot;
 use crate::source::{AnySource, Source, SourceError};
 use crate::store::{Served, Store};
-use crate::sync::{BreakerPolicy, Parts, RetryPolicy, Settings, Sync};
+use crate::sync::{Parts, Settings, Sync};
 
 /// Settings of a [`Vexilla`] that has a source.
 #[must_use]
@@ -62,7 +62,8 @@ impl VexillaBuilder {
     }
 
     /// How long to wait after an answer that does not change by itself: 401,
-    /// 403, 404, 501 and their like. Default: 60 s.
+    /// 403, 404, 501 and their like; give or take 10 %, and at least a poll
+    /// interval. A notification or a refresh shortens it. Default: 60 s.
     pub fn slow_retry_interval(mut self, interval: Duration) -> Self {
         self.settings.slow_retry = interval;
         self
@@ -85,17 +86,10 @@ impl VexillaBuilder {
         self
     }
 
-    /// How requests to the source are repeated. Default:
-    /// [`RetryPolicy::new`].
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.settings.retry = policy;
-        self
-    }
-
-    /// When a source that keeps failing is left alone. Default:
-    /// [`BreakerPolicy::new`].
-    pub fn breaker(mut self, policy: BreakerPolicy) -> Self {
-        self.settings.breaker = policy;
+    /// The longest pause that a server can ask for with `Retry-After`; more
+    /// than this counts as this. Default: 60 s.
+    pub fn retry_after_limit(mut self, limit: Duration) -> Self {
+        self.settings.retry_after_limit = limit;
         self
     }
 
