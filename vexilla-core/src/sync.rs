@@ -175,7 +175,6 @@ impl Sync {
             fallback,
             parts.saver.clone(),
         );
-        let degradation = Arc::new(degradation);
         let mut checker = Checker::new(
             Arc::clone(&parts.source),
             settings.clone(),
@@ -206,6 +205,7 @@ impl Sync {
         let (told, ended) = watch::channel(false);
         let end = Ended {
             inbox: Arc::clone(&inbox),
+            degradation: Arc::clone(&degradation),
             told,
         };
         let worker = Worker::new(
@@ -266,6 +266,7 @@ impl Sync {
 
 impl Drop for Sync {
     fn drop(&mut self) {
+        self.inbox.shut_down();
         self.task.abort();
     }
 }

@@ -58,8 +58,8 @@ pub(super) struct Restored {
     pub(super) contents: Contents,
     /// The number of the change that they were current for; 0 if unknown.
     pub(super) id: u64,
-    /// How long ago they were saved.
-    pub(super) age: Duration,
+    /// How long ago they were saved, if that is known.
+    pub(super) age: Option<Duration>,
 }
 
 /// Reads the last-known-good copy of a source, if there is one.
@@ -83,6 +83,7 @@ pub(super) async fn restored(
     let age = SystemTime::now()
         .duration_since(saved_at)
         .unwrap_or_default();
+    let age = Some(age);
     let set = saved.set;
     let compiled = tokio::task::spawn_blocking(move || compile(set, &filter, None)).await;
     let (snapshot, contents, _) = compiled.map_err(PersistError::other)?;

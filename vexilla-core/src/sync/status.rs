@@ -31,7 +31,8 @@ pub enum Level {
     /// The source was not reached yet; the last-known-good copy is served.
     Restored,
     /// Nothing is held, or it is older than
-    /// [`max_stale`](crate::VexillaBuilder::max_stale); embedded flags and
+    /// [`max_stale`](crate::VexillaBuilder::max_stale), or of unknown age where
+    /// that is set; embedded flags and
     /// emergency defaults are served.
     Defaults,
 }
@@ -68,12 +69,13 @@ pub struct Status {
     /// When a check last succeeded; for a copy that was restored, when it was
     /// saved.
     pub last_success: Option<SystemTime>,
-    /// How long ago that was.
+    /// How long ago that was; `None` as well for a copy that was saved by a
+    /// clock more than a minute ahead of this one.
     pub age: Option<Duration>,
     /// How many checks failed since one succeeded.
     pub consecutive_failures: u32,
-    /// Why the last check failed, or what was held back; `None` if it
-    /// succeeded.
+    /// Why the last check failed, what was held back, or that the loop ended
+    /// without a shutdown; `None` if the last check succeeded.
     pub last_error: Option<String>,
     /// The circuit breaker in front of the source.
     pub breaker: BreakerState,

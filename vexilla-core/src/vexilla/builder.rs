@@ -91,10 +91,12 @@ impl VexillaBuilder {
     }
 
     /// How old flags may be to be served at all, counted from the last check
-    /// that succeeded. Older ones give way to the
-    /// [`embedded`](Self::embedded) ones and the
-    /// [`emergency_default`](Self::emergency_default)s until the source is
-    /// back. Default: without end.
+    /// that succeeded; at least three poll intervals count, in which flags are
+    /// live. Older ones give way to the [`embedded`](Self::embedded) ones and
+    /// the [`emergency_default`](Self::emergency_default)s until the source is
+    /// back: at once in an outage, and one second after it was noticed where
+    /// nobody saw them become stale, as in a process that was suspended.
+    /// Default: without end.
     pub fn max_stale(mut self, age: Duration) -> Self {
         self.settings.max_stale = Some(age);
         self
