@@ -45,6 +45,15 @@ pub trait Source: Send + Sync + 'static {
     /// What the source is, for logs and errors; without secrets.
     fn name(&self) -> String;
 
+    /// What tells this source from every other: a last-known-good copy is
+    /// restored for the source that it was saved for, and for no other. Kept as
+    /// a hash only. Default: the [`name`](Self::name); for [`FlagrSource`] the
+    /// scheme, host, port and path of its address, for [`FileSource`] the
+    /// absolute path.
+    fn identity(&self) -> String {
+        self.name()
+    }
+
     /// Fetches all flags. One that gives no answer within 60 s is given up.
     ///
     /// # Errors
@@ -79,6 +88,7 @@ pub trait Source: Send + Sync + 'static {
 #[cfg(feature = "refresh")]
 pub(crate) trait AnySource: Send + Sync {
     fn name(&self) -> String;
+    fn identity(&self) -> String;
     fn fetch(&self) -> BoxFuture<'_, Result<crate::FlagSet, SourceError>>;
     fn latest(&self) -> BoxFuture<'_, Result<Option<u64>, SourceError>>;
     fn changed(&self) -> BoxFuture<'_, ()>;
@@ -91,6 +101,10 @@ pub(crate) type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Se
 impl<S: Source> AnySource for S {
     fn name(&self) -> String {
         Source::name(self)
+    }
+
+    fn identity(&self) -> String {
+        Source::identity(self)
     }
 
     fn fetch(&self) -> BoxFuture<'_, Result<crate::FlagSet, SourceError>> {

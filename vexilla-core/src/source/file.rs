@@ -135,6 +135,12 @@ impl super::Source for FileSource {
         format!("file {}", self.path().display())
     }
 
+    fn identity(&self) -> String {
+        let path = std::path::absolute(self.path());
+        let path = path.as_deref().unwrap_or_else(|_| self.path());
+        format!("file {}", path.display())
+    }
+
     async fn fetch(&self) -> Result<FlagSet, SourceError> {
         let document = self.document.clone();
         let read = move || follow::read(&document);

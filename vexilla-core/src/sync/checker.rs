@@ -18,7 +18,7 @@ use super::fetched::{Fetched, Restored};
 use super::jitter::random;
 use super::{Settings, Trigger};
 use crate::flag::{FlagSet, Origin};
-use crate::persist::{Provenance, Saver, encode};
+use crate::persist::{Identity, Provenance, Saver, encode};
 use crate::snapshot::Snapshot;
 use crate::source::{AnySource, SourceError, SourceErrorKind};
 
@@ -285,7 +285,8 @@ impl Checker {
         }
         let news = verdict != Verdict::Same || trigger.occasion() == Occasion::Full;
         if let (true, Some(set)) = (news, fetched.set) {
-            self.save(set);
+            let lost = changed && (verdict == Verdict::Shrunk || set.flags.is_empty());
+            self.save(set, lost);
         }
         changed
     }
@@ -316,16 +317,24 @@ impl Checker {
         }
     }
 
-    fn save(&self, set: FlagSet) {
+    /// Saves a set as the last-known-good copy. If it lost flags, the copy before
+    /// it is kept as the previous generation.
+    fn save(&self, set: FlagSet, lost: bool) {
         let Some(saver) = &self.saver else {
             return;
         };
         let provenance = Provenance {
             source: self.source.name(),
+            identity: Identity::of(&self.source.identity()),
             saved_at: SystemTime::now(),
             id: self.detector.confirmed(),
         };
-        saver.submit(move |packing| encode(&set, &provenance, packing));
+        let make = move |packing| encode(&set, &provenance, packing);
+        if lost {
+            saver.submit_after_loss(make);
+        } else {
+            saver.submit(make);
+        }
     }
 }
 

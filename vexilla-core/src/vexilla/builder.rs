@@ -105,8 +105,12 @@ impl VexillaBuilder {
     /// Keeps a copy of the last good flags, and starts from it: what it holds
     /// is served at once, and the source is reached in the background. The copy
     /// is written after each change and at each full refresh. A copy that is
-    /// of another source, or not whole, or not there within 5 s, is not used.
+    /// of another source ([`Source::identity`]), not whole, without flags,
+    /// older than [`max_stale`](Self::max_stale) (as one from a clock ahead
+    /// counts), or not read within 5 s, is not used; [`Status`] says why.
     /// Default: no copy.
+    ///
+    /// [`Status`]: crate::Status
     pub fn last_known_good(mut self, store: impl LastKnownGood) -> Self {
         self.last_known_good = Some(Saver::new(store));
         self
