@@ -227,7 +227,7 @@ async fn a_loss_that_is_accepted_keeps_the_copy_from_before() {
     let model = model();
     model.change(|database| {
         for number in 0..9 {
-            database.create(Flag::boolean(&format!("more-{number}"), true));
+            database.create(Flag::boolean(format!("more-{number}"), true));
         }
     });
     let copy = MemoryCopy::default();
@@ -347,7 +347,8 @@ async fn the_copy_is_saved_after_each_change_and_at_full_refreshes() {
     let vexilla = builder(&model).last_known_good(copy.clone());
     let vexilla = vexilla.build().await.unwrap();
     sleep(SECOND).await;
-    assert_eq!(copy.saves(), 1);
+    // The first full refresh may fall into that second.
+    assert!((1..=2).contains(&copy.saves()));
     for _ in 0..3 {
         let before = copy.saves();
         model.change(|database| database.edit(1, |flag| flag.enabled = !flag.enabled));
