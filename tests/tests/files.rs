@@ -7,12 +7,14 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use vexilla_core::{Context, FileSource, SourceError, SourceErrorKind, Vexilla};
+use vexilla_core::{Context, FileSource, Source, SourceError, SourceErrorKind, Vexilla};
 
 const FLAGS: &str = r#"{"Flags":[{"ID":1,"Key":"new","Enabled":true,"SnapshotID":3,
     "Variants":[{"ID":1,"Key":"on"}],
     "Segments":[{"ID":1,"RolloutPercent":100,
         "Distributions":[{"ID":1,"VariantID":1,"VariantKey":"on","Percent":100}]}]}]}"#;
+/// How long to wait for something that must come.
+const GUARD: Duration = Duration::from_secs(20);
 const LOGIN_PAGE: &str = "<!doctype html><html><body>Please log in</body></html>";
 
 /// A file in a folder of its own, gone when dropped.
@@ -128,4 +130,38 @@ async fn a_file_is_read_anew_and_a_bad_edit_changes_nothing() {
     std::fs::write(&file.0, "{}").unwrap();
     assert!(vexilla.refresh().await.unwrap());
     assert!(vexilla.snapshot().is_empty(), "an empty set is a set");
+}
+
+/// Reading it would wait for ever for somebody who writes, and keep the process
+/// from ending.
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_no_regular_file_is_refused_and_not_opened() {
+    let file = File::new("pipe", b"");
+    std::fs::remove_file(&file.0).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&file.0).status();
+    assert!(made.unwrap().success());
+    // With a writer that writes nothing, so that opening it would not wait but
+    // reading it would, until this test is over.
+    let writer = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&file.0);
+    let source = file.source();
+    let fetched = tokio::time::timeout(GUARD, Source::fetch(&source)).await;
+    drop(writer.unwrap());
+    let error = fetched.expect("an answer").unwrap_err();
+    assert_eq!(error.kind(), SourceErrorKind::Unreadable);
+    assert!(error.to_string().contains("a named pipe"), "{error}");
+    let error = file.error();
+    assert!(error.to_string().contains("a named pipe"), "{error}");
+
+    std::fs::remove_file(&file.0).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(&file.0).unwrap();
+    assert!(file.error().to_string().contains("a socket"));
+    for (path, found) in [("/dev/zero", "a device"), ("/", "a folder")] {
+        let error = FileSource::new(path).read().unwrap_err();
+        assert_eq!(error.kind(), SourceErrorKind::Unreadable);
+        assert!(error.to_string().contains(found), "{error}");
+    }
 }

@@ -10,7 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use vexilla_core::{LastKnownGood, LastKnownGoodFile, PersistErrorKind};
+use vexilla_core::flag::Flag;
+use vexilla_core::{
+    FileSource, FlagSet, LastKnownGood, LastKnownGoodFile, MemorySource, PersistErrorKind, Source,
+    SourceError, Vexilla,
+};
 
 /// A folder of its own, gone when dropped.
 struct Folder(PathBuf);
@@ -90,6 +94,82 @@ async fn what_is_saved_is_loaded_and_replaced_as_a_whole() {
     }
     assert_eq!(store.path(), folder.path("flags.lkg"));
     assert!(store.name().ends_with("flags.lkg"));
+}
+
+#[tokio::test]
+async fn after_a_loss_the_document_before_is_kept_beside_the_new_one() {
+    let folder = Folder::new("previous");
+    let store = folder.store();
+    let previous = LastKnownGoodFile::new(folder.path("flags.lkg.previous"));
+    store.save_after_loss(b"first".to_vec()).await.unwrap();
+    assert_eq!(folder.names(), ["flags.lkg"], "nothing was there before");
+    store.save(b"all".to_vec()).await.unwrap();
+    store.save_after_loss(b"few".to_vec()).await.unwrap();
+    assert_eq!(folder.names(), ["flags.lkg", "flags.lkg.previous"]);
+    assert_eq!(load(&store).await.unwrap(), b"few");
+    assert_eq!(load(&previous).await.unwrap(), b"all");
+    // Repeated, because flushing the folder had failed, say.
+    store.save_after_loss(b"few".to_vec()).await.unwrap();
+    assert_eq!(load(&previous).await.unwrap(), b"all");
+    store.save(b"fewer".to_vec()).await.unwrap();
+    assert_eq!(load(&previous).await.unwrap(), b"all");
+    store.save_after_loss(b"".to_vec()).await.unwrap();
+    assert_eq!(load(&previous).await.unwrap(), b"fewer");
+
+    // What cannot be kept is not replaced.
+    fs::remove_file(previous.path()).unwrap();
+    fs::create_dir(previous.path()).unwrap();
+    let error = store.save_after_loss(b"none".to_vec()).await.unwrap_err();
+    assert_eq!(error.kind(), PersistErrorKind::Io);
+    assert_eq!(load(&store).await.unwrap(), b"");
+    let small = folder.store().max_bytes(3);
+    fs::remove_dir(previous.path()).unwrap();
+    store.save(b"large".to_vec()).await.unwrap();
+    small.save_after_loss(b"new".to_vec()).await.unwrap_err();
+    assert_eq!(load(&store).await.unwrap(), b"large");
+    assert_eq!(folder.names(), ["flags.lkg"]);
+}
+
+/// As the documentation of the file says.
+#[tokio::test]
+#[cfg_attr(windows, ignore = "there is no shell")]
+async fn an_operator_reads_and_restores_the_previous_generation() {
+    let folder = Folder::new("operator");
+    let source = MemorySource::new([Flag::boolean("a", true), Flag::boolean("b", true)]);
+    for _ in 0..2 {
+        let builder = Vexilla::builder(source.clone()).last_known_good(folder.store());
+        let vexilla = builder.build().await.unwrap();
+        vexilla.refresh().await.unwrap();
+        vexilla.shutdown(Duration::from_secs(60)).await;
+        // In the second run they are lost.
+        source.update(|set| set.flags.clear());
+    }
+    let sh = |command: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-ec", command]).current_dir(&folder.0);
+        assert!(shell.status().unwrap().success(), "{command}");
+    };
+    sh("tail -n 1 flags.lkg.previous > flags.json");
+    let read = FileSource::new(folder.path("flags.json")).read().unwrap();
+    assert_eq!(read.flags.len(), 2);
+    sh("tail -c +40 flags.lkg.previous | tail -n 1 | cmp - flags.json");
+    sh("mv flags.lkg.previous flags.lkg");
+    let builder = Vexilla::builder(Away).last_known_good(folder.store());
+    let vexilla = builder.build().await.unwrap();
+    assert_eq!(vexilla.status().flags, 2);
+}
+
+/// A [`MemorySource`] that is away, by its name.
+struct Away;
+
+impl Source for Away {
+    fn name(&self) -> String {
+        "memory".to_owned()
+    }
+
+    async fn fetch(&self) -> Result<FlagSet, SourceError> {
+        Err(SourceError::other("away"))
+    }
 }
 
 #[tokio::test]

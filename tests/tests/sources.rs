@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use vexilla_core::flag::{DocumentErrorKind, Flag};
 use vexilla_core::{
-    Context, FlagrSource, FlagrSourceBuilder, Level, MemorySource, Source, SourceError,
+    Context, FileSource, FlagrSource, FlagrSourceBuilder, Level, MemorySource, Source, SourceError,
     SourceErrorKind, Vexilla,
 };
 use vexilla_tests::fake_flagr::{Answer, FakeFlagr, Route};
@@ -408,4 +408,32 @@ async fn the_number_of_the_newest_change_is_read() {
     let route = "/api/v1/flags/snapshots/max_id;";
     assert!(error.to_string().contains(route), "{error}");
     assert_no_secret(&[], &error);
+}
+
+#[test]
+fn sources_at_other_addresses_have_other_identities() {
+    let identity = |url: &str| FlagrSource::new(url).unwrap().identity();
+    let production = identity("https://user:secret@flags.example.com/production");
+    for other in [
+        "https://flags.example.com/staging",
+        "https://flags.example.com",
+        "http://flags.example.com/production",
+        "https://flags.example.com:8443/production",
+        "https://flags.example.org/production",
+    ] {
+        assert_ne!(identity(other), production);
+    }
+    for same in [
+        "https://flags.example.com/production/",
+        "https://FLAGS.example.com:443/production?page=1",
+        "https://other:password@flags.example.com/production",
+    ] {
+        assert_eq!(identity(same), production);
+    }
+    assert!(!production.contains("secret"));
+
+    let file = |path: &str| FileSource::new(path).identity();
+    let here = std::env::current_dir().unwrap().join("flags.json");
+    assert_eq!(file("flags.json"), file(here.to_str().unwrap()));
+    assert_ne!(file("flags.json"), file("other/flags.json"));
 }

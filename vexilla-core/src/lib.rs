@@ -10,6 +10,8 @@ mod explain;
 mod filter;
 pub mod flag;
 mod flags;
+#[cfg(feature = "refresh")]
+mod io_thread;
 mod metrics;
 #[cfg(feature = "ops")]
 pub mod ops;
@@ -18,10 +20,13 @@ mod overrides;
 #[cfg(feature = "refresh")]
 mod persist;
 mod reason;
+mod regular_file;
 pub mod request;
 mod snapshot;
 mod source;
 mod store;
+#[cfg(feature = "refresh")]
+mod symlinks;
 #[cfg(feature = "refresh")]
 mod sync;
 mod typed;

@@ -6,7 +6,9 @@
 //!
 //! - [`LastKnownGood`] is where a copy is kept; [`LastKnownGoodFile`] keeps it in one file.
 //! - A document ([`encode`], [`decode`]) is a set of flags with where and when it was had, checksummed.
-//! - A [`Saver`] saves one document at a time, away from whoever asks for it, and remembers how it went.
+//! - A save after a loss of flags keeps the document before it as the previous generation.
+//! - A [`Saver`] saves one document at a time, away from whoever asks for it, repeats what fails, and
+//!   remembers how it went.
 //!
 //! The copy names everything that the flags name, people included. It is not encrypted, and its checksum tells
 //! accidents, not forgery: who may write to the store decides what a start without the source answers.
@@ -14,10 +16,12 @@
 mod document;
 mod error;
 mod file;
+mod link_policy;
 mod packing;
+mod replace;
 mod saver;
 
-pub(crate) use document::{Provenance, encode};
+pub(crate) use document::{Identity, Provenance, encode};
 
 pub use error::{PersistError, PersistErrorKind};
 pub use file::LastKnownGoodFile;
@@ -72,8 +76,28 @@ pub trait LastKnownGood: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Whatever went wrong. The flags that are served stay, and the next change is saved again.
+    /// Whatever went wrong. The flags that are served stay, and the save is tried again after a second, then
+    /// ever more seldom, at last every minute, until it succeeds or there is something newer to save.
     fn save(&self, document: Vec<u8>) -> impl Future<Output = Result<(), PersistError>> + Send;
+
+    /// [`save`](Self::save) for a document that lost flags, which may turn out to be a mistake: the document
+    /// before it is kept as well, as the previous generation, for an operator to go back to. It takes the place
+    /// of an earlier previous generation. [`load`](Self::load) never gives it.
+    ///
+    /// A save that failed is repeated in the same way. If it had put the document in its place all the same,
+    /// the document must not become its own previous generation.
+    ///
+    /// Default: [`save`](Self::save), without a previous generation.
+    ///
+    /// # Errors
+    ///
+    /// As [`save`](Self::save). If the document before cannot be kept, it is not replaced either.
+    fn save_after_loss(
+        &self,
+        document: Vec<u8>,
+    ) -> impl Future<Output = Result<(), PersistError>> + Send {
+        self.save(document)
+    }
 
     /// How documents are to be made for this store. Default: [`Packing::new`].
     fn packing(&self) -> Packing {
@@ -91,6 +115,8 @@ pub(crate) trait AnyLastKnownGood: Send + Sync {
     fn load(&self) -> BoxFuture<'_, Result<Option<Vec<u8>>, PersistError>>;
     /// [`LastKnownGood::save`].
     fn save(&self, document: Vec<u8>) -> BoxFuture<'_, Result<(), PersistError>>;
+    /// [`LastKnownGood::save_after_loss`].
+    fn save_after_loss(&self, document: Vec<u8>) -> BoxFuture<'_, Result<(), PersistError>>;
     /// [`LastKnownGood::packing`].
     fn packing(&self) -> Packing;
 }
@@ -106,6 +132,10 @@ impl<S: LastKnownGood> AnyLastKnownGood for S {
 
     fn save(&self, document: Vec<u8>) -> BoxFuture<'_, Result<(), PersistError>> {
         Box::pin(LastKnownGood::save(self, document))
+    }
+
+    fn save_after_loss(&self, document: Vec<u8>) -> BoxFuture<'_, Result<(), PersistError>> {
+        Box::pin(LastKnownGood::save_after_loss(self, document))
     }
 
     fn packing(&self) -> Packing {

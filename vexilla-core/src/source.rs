@@ -49,6 +49,15 @@ pub trait Source: Send + Sync + 'static {
     /// What the source is, for logs and errors; without secrets.
     fn name(&self) -> String;
 
+    /// What tells this source from every other: a last-known-good copy is
+    /// restored for the source that it was saved for, and for no other. Kept as
+    /// a hash only. Default: the [`name`](Self::name); for [`FlagrSource`] the
+    /// scheme, host, port and path of its address, for [`FileSource`] the
+    /// absolute path.
+    fn identity(&self) -> String {
+        self.name()
+    }
+
     /// Fetches all flags, within the limit of [`timeouts`](Self::timeouts).
     ///
     /// # Errors
@@ -131,6 +140,7 @@ pub trait Source: Send + Sync + 'static {
 #[cfg(feature = "refresh")]
 pub(crate) trait AnySource: Send + Sync {
     fn name(&self) -> String;
+    fn identity(&self) -> String;
     fn fetch<'a>(
         &'a self,
         progress: &'a FetchProgress,
@@ -147,6 +157,10 @@ pub(crate) type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Se
 impl<S: Source> AnySource for S {
     fn name(&self) -> String {
         Source::name(self)
+    }
+
+    fn identity(&self) -> String {
+        Source::identity(self)
     }
 
     fn fetch<'a>(

@@ -3,7 +3,15 @@
 //! Readers load one pointer and hold on to it, so that a snapshot, the
 //! overrides and the mark of staleness that one request sees belong together.
 //! Writers take turns.
+//!
+//! What is served may have an end: the moment from which it is stale, or too
+//! old. Whoever pins it later than that has the owner of the end brought up to
+//! date first, so that the mark of staleness follows the clock and not a task
+//! that may be gone. Reading the clock is what a pin costs for that; an
+//! evaluation costs nothing more.
 
+#[cfg(feature = "refresh")]
+use std::sync::Weak;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -28,6 +36,33 @@ pub(crate) struct Served {
     pub(crate) emergency: Option<Arc<Overrides>>,
     /// Counts the evaluations of the snapshot's flags, where that is on.
     pub(crate) counters: Option<Arc<Counters>>,
+    /// Until when all of this is right, if time alone changes it.
+    #[cfg(feature = "refresh")]
+    pub(crate) expiry: Option<Expiry>,
+}
+
+/// The moment until which what is served is right, and who knows what comes
+/// after it.
+#[cfg(feature = "refresh")]
+#[derive(Debug, Clone)]
+pub(crate) struct Expiry {
+    pub(crate) at: tokio::time::Instant,
+    pub(crate) owner: Weak<dyn ExpiryOwner>,
+}
+
+/// Puts in place what is right after an [`Expiry`].
+#[cfg(feature = "refresh")]
+pub(crate) trait ExpiryOwner: Send + Sync + std::fmt::Debug {
+    /// The expiry has passed. Called by readers: returns without waiting, even
+    /// if that leaves the work to another caller.
+    fn expired(&self);
+}
+
+#[cfg(feature = "refresh")]
+impl Expiry {
+    fn has_passed(&self) -> bool {
+        tokio::time::Instant::now() > self.at
+    }
 }
 
 impl Served {
@@ -66,14 +101,44 @@ impl Store {
         }
     }
 
+    /// What is right to serve now.
     pub(crate) fn pin(&self) -> Pinned {
-        Pinned(self.served.load_full())
+        let served = self.current();
+        #[cfg(feature = "refresh")]
+        if let Some(expiry) = &served.expiry
+            && expiry.has_passed()
+        {
+            return self.pin_after(expiry);
+        }
+        Pinned(served)
+    }
+
+    /// What is in place, whatever the time is: for writers.
+    pub(crate) fn current(&self) -> Arc<Served> {
+        self.served.load_full()
+    }
+
+    #[cfg(feature = "refresh")]
+    #[cold]
+    fn pin_after(&self, expiry: &Expiry) -> Pinned {
+        if let Some(owner) = expiry.owner.upgrade() {
+            owner.expired();
+        }
+        let served = self.current();
+        let late = served.expiry.as_ref().is_some_and(Expiry::has_passed);
+        if late && !served.stale {
+            // Somebody else is about to put it in place.
+            let mut stale = Served::clone(&served);
+            stale.stale = true;
+            return Pinned::of(stale);
+        }
+        Pinned(served)
     }
 
     /// Puts something else in place of what is served.
     pub(crate) fn update(&self, change: impl FnOnce(&mut Served)) {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.served.load_full();
+        let before = self.current();
         let mut served = Served::clone(&before);
         change(&mut served);
         let swapped = !Arc::ptr_eq(&before.snapshot, &served.snapshot);

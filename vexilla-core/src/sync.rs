@@ -23,7 +23,7 @@ mod degradation;
 mod detect;
 mod fetched;
 mod inbox;
-mod jitter;
+pub(crate) mod jitter;
 mod load;
 mod panics;
 mod status;
@@ -54,9 +54,6 @@ use worker::{Ended, Worker};
 
 /// After a successful check, flags are live for so many poll intervals.
 const LIVE_FOR: u32 = 3;
-
-/// How long a start waits for the last-known-good copy.
-const COPY_LIMIT: Duration = Duration::from_secs(5);
 
 /// What makes the source be checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +132,7 @@ pub(crate) struct Parts {
 }
 
 /// The loop, as handles see it. It ends when this is dropped; a save that is
-/// under way is completed even then.
+/// under way is completed even then, as long as the process lives.
 pub(crate) struct Sync {
     inbox: Arc<Inbox>,
     degradation: Arc<Degradation>,
@@ -184,7 +181,6 @@ impl Sync {
             fallback,
             parts.saver.clone(),
         );
-        let degradation = Arc::new(degradation);
         let mut checker = Checker::new(
             Arc::clone(&parts.source),
             settings.clone(),
@@ -193,28 +189,28 @@ impl Sync {
         );
         let mut restored = false;
         if let Some(saver) = &parts.saver {
-            let copy = fetched::restored(saver, name.clone(), settings.filter.clone());
-            let copy = timeout(COPY_LIMIT, copy).await.unwrap_or_else(|_| {
-                let message = format!("{} gave nothing within {COPY_LIMIT:?}", saver.name());
-                Err(PersistError::new(PersistErrorKind::Other, message))
-            });
-            match copy {
+            let copy = fetched::restored(saver, &*parts.source, settings.filter.clone());
+            let outcome = match copy.await {
                 Ok(Some(copy)) => {
+                    let age = copy.age;
                     checker.restore(copy);
                     restored = degradation.status().level == Level::Restored;
+                    if restored { Ok(()) } else { Err(too_old(age)) }
                 }
-                Ok(None) => {}
-                Err(error) => {
-                    let (source, store) = (name, saver.name());
-                    tracing::warn!(source, store, %error, "the last-known-good copy cannot be used");
-                    degradation.no_copy(&error);
-                }
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = outcome {
+                let (source, store) = (name, saver.name());
+                tracing::warn!(source, store, %error, "the last-known-good copy cannot be used");
+                degradation.no_copy(&error);
             }
         }
         let inbox = Arc::new(Inbox::new());
         let (told, ended) = watch::channel(false);
         let end = Ended {
             inbox: Arc::clone(&inbox),
+            degradation: Arc::clone(&degradation),
             told,
         };
         let worker = Worker::new(
@@ -278,8 +274,18 @@ impl Sync {
     }
 }
 
+/// Why a copy that was read is not served.
+fn too_old(age: Option<Duration>) -> PersistError {
+    let message = match age {
+        Some(age) => format!("the copy was saved {age:.0?} ago, which is more than max_stale"),
+        None => "the copy was saved by a clock ahead of this one, so that its age is unknown, which counts as more than max_stale".to_owned(),
+    };
+    PersistError::new(PersistErrorKind::TooOld, message)
+}
+
 impl Drop for Sync {
     fn drop(&mut self) {
+        self.inbox.shut_down();
         self.task.abort();
     }
 }

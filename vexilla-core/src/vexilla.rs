@@ -76,7 +76,8 @@ impl Vexilla {
         self.pin().flags(context)
     }
 
-    /// The flags as they are now, to be read later.
+    /// The flags as they are now, to be read later. Reads the clock, so that
+    /// flags that became stale or too old meanwhile are pinned as such.
     #[must_use]
     pub fn pin(&self) -> Pinned {
         self.store.pin()
@@ -89,7 +90,8 @@ impl Vexilla {
     }
 
     /// Whether the flags may be out of date: no check of the source succeeded
-    /// within three poll intervals. See [`status`](Self::status).
+    /// within three poll intervals. Goes by the clock, whether or not the
+    /// refreshing still runs. See [`status`](Self::status).
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.pin().served().stale
@@ -231,7 +233,9 @@ impl Vexilla {
 
     /// Ends the refreshing for all handles, and waits at most so long until the
     /// loop has ended and a save of the last-known-good copy that is under way
-    /// is complete. The flags stay as they are.
+    /// is complete. The flags stay as they are, become stale and, where
+    /// [`max_stale`](crate::VexillaBuilder::max_stale) is set, give way to
+    /// defaults. A save that failed before is tried once more.
     ///
     /// Dropping the last handle ends it as well, without waiting.
     #[cfg(feature = "refresh")]

@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, advance, sleep, timeout};
 use vexilla_core::flag::Flag;
 use vexilla_core::{
-    Context, LastKnownGood, Level, MemorySource, PersistError, SourceErrorKind, Vexilla,
+    Context, Filter, FlagSet, LastKnownGood, Level, MemorySource, PersistError, Source,
+    SourceError, SourceErrorKind, Vexilla,
 };
 use vexilla_tests::model::{Answer, Fault, Model, Replica, Route};
 
@@ -18,6 +19,7 @@ use super::{MINUTE, SECOND, builder, is_on, model, until_level};
 struct MemoryCopy {
     held: Arc<Mutex<Option<Vec<u8>>>>,
     saves: Arc<Mutex<Vec<Instant>>>,
+    previous: Arc<Mutex<Option<Vec<u8>>>>,
     fault: Arc<Mutex<Option<StoreFault>>>,
 }
 
@@ -62,6 +64,13 @@ impl LastKnownGood for MemoryCopy {
         self.saves.lock().unwrap().push(Instant::now());
         self.fail().await?;
         *self.held.lock().unwrap() = Some(document);
+        Ok(())
+    }
+
+    async fn save_after_loss(&self, document: Vec<u8>) -> Result<(), PersistError> {
+        let before = self.held.lock().unwrap().clone();
+        self.save(document).await?;
+        *self.previous.lock().unwrap() = before;
         Ok(())
     }
 }
@@ -122,6 +131,125 @@ async fn a_copy_that_is_too_old_is_not_served() {
     assert!(!is_on(&vexilla));
 }
 
+/// A copy as it is, saved so much later: the time stands at the bytes 11 to 18
+/// of a document, and the checksum at 35 to 38 covers it.
+fn saved_later(copy: &MemoryCopy, by: Duration) {
+    let mut held = copy.held.lock().unwrap();
+    let document = held.as_mut().unwrap();
+    let saved_at = u64::from_le_bytes(document[11..19].try_into().unwrap());
+    let saved_at = saved_at + u64::try_from(by.as_millis()).unwrap();
+    document[11..19].copy_from_slice(&saved_at.to_le_bytes());
+    let mut crc = flate2::Crc::new();
+    crc.update(&document[..35]);
+    crc.update(&document[39..]);
+    document[35..39].copy_from_slice(&crc.sum().to_le_bytes());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_from_a_clock_ahead_has_no_age() {
+    log();
+    const DAY: Duration = Duration::from_secs(24 * 3_600);
+    let model = model();
+    let copy = copy_of(&model).await;
+    model.fault(|_| Some(Fault::Break));
+    saved_later(&copy, SECOND);
+    let start = || builder(&model).last_known_good(copy.clone());
+    let vexilla = start().max_stale(MINUTE * 5).build().await.unwrap();
+    assert_eq!(
+        vexilla.status().level,
+        Level::Restored,
+        "clocks differ a bit"
+    );
+
+    saved_later(&copy, DAY * 30);
+    let vexilla = start().build().await.unwrap();
+    let status = vexilla.status();
+    assert_eq!(status.level, Level::Restored);
+    assert_eq!((status.age, status.last_success), (None, None));
+    assert_eq!(logged("its age is unknown"), 1);
+
+    let limited = || start().max_stale(DAY * 365);
+    limited().build().await.unwrap_err();
+    let vexilla = limited().start_without_flags().build().await.unwrap();
+    let status = vexilla.status();
+    assert_eq!(status.level, Level::Defaults);
+    let why = status.last_known_good_error.unwrap();
+    assert!(why.contains("clock ahead"), "{why}");
+    assert!(!is_on(&vexilla));
+    sleep(MINUTE).await;
+    assert_eq!(vexilla.status().level, Level::Defaults);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_without_flags_makes_nothing_ready() {
+    let model = Model::with_replicas(1, vec![Replica::interval(Duration::ZERO)]);
+    let copy = copy_of(&model).await;
+    model.fault(|_| Some(Fault::Break));
+    let start = || builder(&model).last_known_good(copy.clone());
+    let error = start().build().await.unwrap_err();
+    assert_eq!(error.kind(), SourceErrorKind::Unreachable);
+    let vexilla = start().start_without_flags().build().await.unwrap();
+    let status = vexilla.status();
+    assert_eq!(status.level, Level::Defaults, "not ready");
+    let why = status.last_known_good_error.unwrap();
+    assert!(why.contains("no flags"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn compiling_a_copy_does_not_count_as_reading_it() {
+    let model = model();
+    let copy = copy_of(&model).await;
+    model.fault(|_| Some(Fault::Break));
+    // Compiling begins with the filter, which waits here for longer than a
+    // store may take.
+    let (compiling, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let filter = Filter::new().with(move |_| {
+        let _ = compiling.send(());
+        let _ = held.lock().unwrap().recv();
+        true
+    });
+    let build = builder(&model).last_known_good(copy).filter(filter).build();
+    let build = tokio::spawn(build);
+    begun.recv().await.unwrap();
+    for _ in 0..60 {
+        advance(SECOND).await;
+    }
+    drop(release);
+    let vexilla = build.await.unwrap().unwrap();
+    assert_eq!(vexilla.status().level, Level::Restored);
+    assert!(is_on(&vexilla));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_that_is_accepted_keeps_the_copy_from_before() {
+    let model = model();
+    model.change(|database| {
+        for number in 0..9 {
+            database.create(Flag::boolean(format!("more-{number}"), true));
+        }
+    });
+    let copy = MemoryCopy::default();
+    let vexilla = builder(&model).last_known_good(copy.clone());
+    let vexilla = vexilla.build().await.unwrap();
+    sleep(SECOND).await;
+    model.change(|database| database.edit(1, |flag| flag.enabled = false));
+    sleep(MINUTE).await;
+    assert_eq!(*copy.previous.lock().unwrap(), None, "nothing was lost");
+    let before = copy.held.lock().unwrap().clone().unwrap();
+    model.change(|database| {
+        for id in 1..=10 {
+            database.delete(id);
+        }
+    });
+    sleep(MINUTE * 30).await;
+    assert_eq!(vexilla.status().flags, 0);
+    let previous = copy.previous.lock().unwrap().clone().unwrap();
+    assert_eq!(previous, before);
+    assert_ne!(copy.held.lock().unwrap().clone().unwrap(), previous);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_copy_of_another_source_is_refused() {
     log();
@@ -134,6 +262,44 @@ async fn a_copy_of_another_source_is_refused() {
     assert_eq!(logged("cannot be used"), 1);
     vexilla.shutdown(SECOND).await;
     assert_eq!(vexilla.status().last_known_good_error, None, "overwritten");
+}
+
+/// A model at an address of its own, called like every other.
+struct At(Model, &'static str);
+
+impl Source for At {
+    fn name(&self) -> String {
+        self.0.name()
+    }
+
+    fn identity(&self) -> String {
+        self.1.to_owned()
+    }
+
+    async fn fetch(&self) -> Result<FlagSet, SourceError> {
+        self.0.fetch().await
+    }
+
+    async fn latest(&self) -> Result<Option<u64>, SourceError> {
+        self.0.latest().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_of_a_source_of_the_same_name_is_refused() {
+    let (model, copy) = (model(), MemoryCopy::default());
+    let start = |path| Vexilla::builder(At(model.clone(), path)).last_known_good(copy.clone());
+    let vexilla = start("/staging").build().await.unwrap();
+    assert!(vexilla.shutdown(SECOND).await.saved);
+    model.fault(|_| Some(Fault::Break));
+    start("/production").build().await.unwrap_err();
+    let production = start("/production").start_without_flags();
+    let production = production.build().await.unwrap();
+    assert!(!is_on(&production));
+    let why = production.status().last_known_good_error.unwrap();
+    assert!(why.contains("another source"), "{why}");
+    let staging = start("/staging").build().await.unwrap();
+    assert!(is_on(&staging));
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,7 +347,8 @@ async fn the_copy_is_saved_after_each_change_and_at_full_refreshes() {
     let vexilla = builder(&model).last_known_good(copy.clone());
     let vexilla = vexilla.build().await.unwrap();
     sleep(SECOND).await;
-    assert_eq!(copy.saves(), 1);
+    // The first full refresh may fall into that second.
+    assert!((1..=2).contains(&copy.saves()));
     for _ in 0..3 {
         let before = copy.saves();
         model.change(|database| database.edit(1, |flag| flag.enabled = !flag.enabled));

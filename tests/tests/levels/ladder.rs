@@ -1,11 +1,15 @@
 //! The levels, what is served at each, and who hears of it.
 
 use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::runtime::Runtime;
+use tokio::time::{Instant, advance, sleep, timeout};
 use vexilla_core::flag::Flag;
-use vexilla_core::{Context, FlagSet, Level, MemorySource, Vexilla};
+use vexilla_core::{Context, FlagSet, Level, MemorySource, Vexilla, VexillaBuilder};
 use vexilla_tests::model::{Fault, Model};
 
 use super::log::{log, logged};
@@ -87,6 +91,125 @@ async fn flags_that_are_too_old_give_way_to_defaults_and_come_back() {
     assert!(flags.bool("new") && !flags.bool("known") && !flags.bool("urgent"));
     assert_eq!(changes.next().await.unwrap().removed.len(), 1);
     assert_eq!(logged("flags are live"), 2);
+}
+
+/// A clock that starts anew, and stands still but for [`advance`].
+fn paused() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true).build().unwrap()
+}
+
+/// Some time passes in which nothing runs, as if the process was suspended.
+async fn suspend(time: Duration) {
+    let mut advance = pin!(advance(time));
+    // The first poll moves the clock, the next ones let others run.
+    poll_fn(|task| Poll::Ready(advance.as_mut().poll(task).is_ready())).await;
+}
+
+/// Flags that give way to embedded ones, by which `new` is off.
+fn limited(model: &Model) -> VexillaBuilder {
+    let embedded = [Flag::boolean("new", false)];
+    builder(model).max_stale(MINUTE * 2).embedded(embedded)
+}
+
+#[test]
+fn without_its_runtime_the_clock_goes_on() {
+    log();
+    let first = paused();
+    let vexilla = first.block_on(async { limited(&model()).build().await.unwrap() });
+    assert_eq!(logged("ended without a shutdown"), 0);
+    drop(first);
+    assert_eq!(logged("ended without a shutdown"), 1);
+    paused().block_on(async {
+        suspend(SECOND * 29).await;
+        assert!(!vexilla.is_stale());
+        suspend(SECOND * 2).await;
+        let flags = vexilla.flags(Context::new("u"));
+        assert!(flags.evaluate("new").is_stale() && flags.bool("new"));
+        assert_eq!(logged("flags are stale"), 1);
+        assert!(
+            vexilla.is_stale()
+                && vexilla
+                    .pin()
+                    .flags(Context::new("u"))
+                    .evaluate("?")
+                    .is_stale()
+        );
+        let status = vexilla.status();
+        assert_eq!(status.level, Level::Stale);
+        assert!(status.last_error.unwrap().contains("without a shutdown"));
+
+        suspend(MINUTE * 10).await;
+        assert!(is_on(&vexilla), "a loop would be about to check");
+        suspend(SECOND).await;
+        assert!(is_on(&vexilla));
+        suspend(SECOND / 100).await;
+        assert!(!is_on(&vexilla), "there is none");
+        assert_eq!(vexilla.status().level, Level::Defaults);
+        assert_eq!(logged("flags are defaults"), 1);
+        assert!(vexilla.is_stale());
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_shutdown_the_clock_goes_on() {
+    log();
+    let vexilla = limited(&model()).build().await.unwrap();
+    assert!(vexilla.shutdown(SECOND).await.ended);
+    suspend(SECOND * 31).await;
+    assert!(vexilla.is_stale() && is_on(&vexilla));
+    suspend(SECOND * 90).await;
+    assert!(is_on(&vexilla));
+    suspend(SECOND * 2).await;
+    assert!(!is_on(&vexilla));
+    drop(vexilla);
+    drop(start(&model()).await);
+    sleep(SECOND).await;
+    assert_eq!(logged("ended without a shutdown"), 0, "both were asked for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_was_suspended_serves_its_flags_until_it_has_checked() {
+    let model = model();
+    let vexilla = limited(&model).build().await.unwrap();
+    sleep(SECOND).await;
+    for gap in [SECOND * 40, MINUTE * 3, MINUTE * 600] {
+        let mut statuses = vexilla.watch_status();
+        suspend(gap).await;
+        assert!(vexilla.is_stale(), "at once");
+        assert!(is_on(&vexilla), "{gap:?}");
+        let status = statuses.next().await.unwrap();
+        assert_eq!(status.level, Level::Stale);
+        let status = statuses.next().await.unwrap();
+        assert_eq!(status.level, Level::Live, "without defaults in between");
+        assert!(!vexilla.is_stale());
+    }
+
+    // Nobody reads meanwhile; a check that failed before says nothing.
+    model.fault(|_| Some(Fault::status(500)));
+    while vexilla.status().consecutive_failures == 0 {
+        sleep(SECOND / 100).await;
+    }
+    model.heal();
+    let mut statuses = vexilla.watch_status();
+    suspend(MINUTE * 3).await;
+    until_level(&mut statuses, Level::Live).await;
+    assert!(is_on(&vexilla));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_was_suspended_serves_defaults_a_second_later_if_checks_fail() {
+    let model = model();
+    let vexilla = limited(&model).build().await.unwrap();
+    sleep(SECOND).await;
+    model.fault(|_| Some(Fault::Break));
+    suspend(MINUTE * 3).await;
+    assert!(is_on(&vexilla));
+    sleep(SECOND * 9 / 10).await;
+    assert!(is_on(&vexilla));
+    sleep(SECOND / 5).await;
+    assert!(!is_on(&vexilla));
+    assert_eq!(vexilla.status().level, Level::Defaults);
 }
 
 #[tokio::test(start_paused = true)]

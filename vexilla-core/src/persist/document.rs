@@ -3,19 +3,19 @@
 //! | Bytes | Header, numbers little-endian |
 //! |---|---|
 //! | 8 | magic, `vexilla` and a zero byte |
-//! | 2 | schema, now 1 |
+//! | 2 | schema, now 2 |
 //! | 1 | compression of the payload: 0 none, 1 zstd |
 //! | 8 | when the flags were had, milliseconds since 1970 |
 //! | 8 | length of the payload, unpacked |
 //! | 8 | length of the payload, as it follows |
 //! | 4 | CRC-32 of the header before it and the payload as it follows |
 //!
-//! The payload is two lines of JSON: what Flagr's export form has no place for (the source's name, the origin,
-//! the change id, the faults of flags), then the set in that form, which the decoder of exports reads back. No
+//! The payload is two lines of JSON: what Flagr's export form has no place for (the source's name and
+//! [`Identity`], the origin, the change id, the faults of flags), then the set in that form, which the decoder of exports reads back. No
 //! ids are assigned.
 //!
 //! Schemas are not translated: a document of another one is told apart and left to the version that wrote it,
-//! because the source gives the flags again.
+//! because the source gives the flags again. Schema 1 named its source by the name only.
 //!
 //! What comes back equals what was kept, down to the text of attachments, with two exceptions that only sets
 //! made in code can show: a `created_at` or `updated_at` that is Go's zero time comes back as `None`, which is
@@ -31,7 +31,8 @@ use super::{Packing, PersistError, PersistErrorKind};
 use crate::flag::{FlagSet, Origin};
 
 const MAGIC: [u8; 8] = *b"vexilla\0";
-const SCHEMA: u16 = 1;
+const SCHEMA: u16 = 2;
+
 /// Flags as they were kept.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Saved {
@@ -46,10 +47,27 @@ pub(crate) struct Saved {
 pub(crate) struct Provenance {
     /// [`Source::name`](crate::Source::name) of the source that gave them.
     pub(crate) source: String,
+    /// That of the source.
+    pub(crate) identity: Identity,
     /// When they were had; kept in whole milliseconds since 1970.
     pub(crate) saved_at: SystemTime,
     /// The change id that the flags were confirmed for.
     pub(crate) id: u64,
+}
+
+/// A hash of [`Source::identity`](crate::Source::identity), 64-bit FNV-1a: enough to tell one's own sources
+/// apart, and nothing is learned from it of a path that is secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity(u64);
+
+impl Identity {
+    /// The hash of a source's identity.
+    pub(crate) fn of(identity: &str) -> Self {
+        let hash = identity.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        Self(hash)
+    }
 }
 
 /// The first line of the payload.
@@ -57,6 +75,7 @@ pub(crate) struct Provenance {
 #[serde(rename_all = "PascalCase")]
 struct About<'a> {
     source: Cow<'a, str>,
+    identity: Identity,
     change: u64,
     exported: bool,
     /// The place of each flag that could not be read in full, and its fault.
@@ -119,6 +138,7 @@ fn payload_of(set: &FlagSet, provenance: &Provenance) -> serde_json::Result<Vec<
     let faulty = set.flags.iter().enumerate();
     let about = About {
         source: Cow::Borrowed(&provenance.source),
+        identity: provenance.identity,
         change: provenance.id,
         exported: match set.origin {
             Origin::Export => true,
@@ -154,6 +174,7 @@ fn set_of(
         set,
         provenance: Provenance {
             source: about.source.into_owned(),
+            identity: about.identity,
             saved_at,
             id: about.change,
         },

@@ -31,6 +31,10 @@ pub enum PersistErrorKind {
     Compression,
     /// The document is whole, but what is in it is no set of flags, or a set could not be made a document.
     Document,
+    /// The document holds no flags at all, so that there is nothing to start with.
+    NoFlags,
+    /// The flags are older than [`max_stale`](crate::VexillaBuilder::max_stale), or of unknown age.
+    TooOld,
     /// Anything else, such as the failure of a store of one's own.
     Other,
 }

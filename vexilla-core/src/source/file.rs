@@ -14,11 +14,10 @@ mod watch;
 mod way;
 
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::{DEFAULT_MAX_BYTES, SourceError, SourceErrorKind};
-use crate::FlagSet;
+use crate::{FlagSet, regular_file};
 
 /// Flags from a file, in the form of Flagr's export, `{"Flags": […]}`, with
 /// all that Flagr's JSON-file mode accepts (see [`FlagSet::from_json`]).
@@ -37,6 +36,13 @@ use crate::FlagSet;
 /// yet), the file is looked at once in a while: see
 /// `FileSource::poll_interval`, `FileSource::debounce` and
 /// `FileSource::without_notifications`, which come with feature `refresh`.
+///
+/// Only a regular file is read: what leads to a named pipe, a device, a socket
+/// or a folder is an error, and is not opened. Where the file system hangs, as
+/// on a network that is gone, at most one read and one look at the file are
+/// under way: the read is an error after `FileSource::timeout`, and so is the
+/// next until the first has ended. They are on threads of their own, which do
+/// not keep the process from ending.
 ///
 /// A clone reads the same file, with the same options, and follows it by
 /// itself.
@@ -86,7 +92,7 @@ impl FileSource {
     ///
     /// # Errors
     ///
-    /// A file that cannot be read, is too large, or is no set of flags; then
+    /// A file that is no regular one, cannot be read, is too large, or is no set of flags; then
     /// [`SourceError::document`] tells line and column.
     pub fn read(&self) -> Result<FlagSet, SourceError> {
         #[cfg(feature = "refresh")]
@@ -103,16 +109,9 @@ impl Document {
             let message = format!("cannot read the flags file {}", self.path.display());
             SourceError::new(SourceErrorKind::Unreadable, message).because(error)
         };
-        let file = File::open(&self.path).map_err(unreadable)?;
+        let file = regular_file::open(&self.path).map_err(unreadable)?;
         opened(&file);
-        let mut bytes = Vec::new();
-        // One byte more than allowed, to see that there is more.
-        let most = u64::try_from(self.max_bytes)
-            .unwrap_or(u64::MAX)
-            .saturating_add(1);
-        file.take(most)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
+        let bytes = regular_file::read(file, self.max_bytes).map_err(unreadable)?;
         if bytes.len() > self.max_bytes {
             return Err(SourceError::new(
                 SourceErrorKind::TooLarge,
@@ -136,11 +135,16 @@ impl super::Source for FileSource {
         format!("file {}", self.path().display())
     }
 
+    fn identity(&self) -> String {
+        let path = std::path::absolute(self.path());
+        let path = path.as_deref().unwrap_or_else(|_| self.path());
+        format!("file {}", path.display())
+    }
+
     async fn fetch(&self) -> Result<FlagSet, SourceError> {
         let document = self.document.clone();
-        let read = tokio::task::spawn_blocking(move || follow::read(&document))
-            .await
-            .map_err(SourceError::other)?;
+        let read = move || follow::read(&document);
+        let read = self.following.read(self.path(), read).await?;
         // Not before: a fetch that is dropped has fetched nothing.
         self.following.fetched(read)
     }

@@ -29,6 +29,9 @@ const READING: Duration = Duration::from_secs(30);
 /// that is no set of flags (a page, a redirect to a login, an error, a document without `Flags`)
 /// is an error and never takes the place of flags.
 ///
+/// A last-known-good copy is restored for the scheme, host, port and path that it
+/// was saved for. Two sources that differ by their headers only need a file each.
+///
 /// Where authentication is on, Flagr lets nobody read the export without
 /// credentials, whatever its white lists say.
 ///
@@ -203,6 +206,15 @@ impl FlagrSource {
 impl Source for FlagrSource {
     fn name(&self) -> String {
         format!("Flagr at {}", self.host())
+    }
+
+    fn identity(&self) -> String {
+        // It ends with a route of Flagr's, the same for all; what is secret, or
+        // may change, stays out: user, password, headers.
+        let (scheme, path) = (self.export.scheme(), self.export.path());
+        let port = self.export.port_or_known_default().unwrap_or_default();
+        let host = self.export.host_str().unwrap_or_default();
+        format!("Flagr {scheme}://{host}:{port}{path}")
     }
 
     async fn fetch(&self) -> Result<FlagSet, SourceError> {

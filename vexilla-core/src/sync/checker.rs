@@ -73,7 +73,8 @@ impl Checker {
         } = restored;
         let snapshot = Arc::new(snapshot);
         let now = Instant::now().into_std();
-        self.detector.restore(contents, id, age, now);
+        self.detector
+            .restore(contents, id, age.unwrap_or_default(), now);
         self.held = Some(Arc::clone(&snapshot));
         self.degradation.restored(snapshot, age);
     }

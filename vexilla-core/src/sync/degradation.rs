@@ -5,9 +5,14 @@
 //! follow. A check that fails takes nothing away: what is held stays, and only
 //! time makes it stale, or, where that is wanted, unusable.
 //!
+//! Time has its effect whether or not the loop runs: what is served carries the
+//! moment at which it ends, and whoever pins it after that comes here first
+//! ([`ExpiryOwner`]). The loop does the same when it is there, so that levels
+//! are logged and published without anybody reading flags.
+//!
 //! Every change of the level is one `tracing` event.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
@@ -19,7 +24,7 @@ use crate::overrides::Overrides;
 use crate::persist::{PersistError, SaveReport, Saver};
 use crate::snapshot::Snapshot;
 use crate::source::{FetchProgress, SourceError};
-use crate::store::Store;
+use crate::store::{Expiry, ExpiryOwner, Store};
 
 /// How long flags count as live, and as usable at all.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +42,10 @@ pub(super) struct Fallback {
     pub(super) emergency: Arc<Overrides>,
 }
 
+/// How long flags that turn out to be too old are served on, if nobody was
+/// there to see them age. See [`Book::give_way_at`].
+const GRACE: Duration = Duration::from_secs(1);
+
 /// The flags that are held, by where they come from.
 #[derive(Debug)]
 enum Held {
@@ -44,8 +53,8 @@ enum Held {
     Copy {
         snapshot: Arc<Snapshot>,
         restored: Instant,
-        /// How old it was then.
-        age: Duration,
+        /// How old it was then, if that is known.
+        age: Option<Duration>,
     },
     Source {
         snapshot: Arc<Snapshot>,
@@ -72,43 +81,77 @@ impl Held {
     fn age(&self, now: Instant) -> Option<Duration> {
         match self {
             Self::Nothing => None,
-            Self::Copy { restored, age, .. } => Some(
-                now.saturating_duration_since(*restored)
-                    .saturating_add(*age),
-            ),
+            Self::Copy { restored, age, .. } => {
+                let since = now.saturating_duration_since(*restored);
+                age.map(|age| age.saturating_add(since))
+            }
             Self::Source { success, .. } => Some(now.saturating_duration_since(*success)),
+        }
+    }
+
+    /// When they reach an age; `None` if that is not known, or farther away
+    /// than any moment.
+    fn reaches(&self, limit: Duration) -> Option<Instant> {
+        match self {
+            Self::Nothing => None,
+            Self::Copy { restored, age, .. } => {
+                restored.checked_add(age.and_then(|age| limit.checked_sub(age))?)
+            }
+            Self::Source { success, .. } => success.checked_add(limit),
         }
     }
 }
 
 impl Freshness {
-    fn level(&self, book: &Book, now: Instant) -> Level {
-        let held = &book.held;
-        let Some(age) = held.age(now) else {
-            return Level::Defaults;
-        };
-        let counted = age.saturating_sub(book.kept);
-        let usable = self.max_stale.is_none_or(|most| counted <= most);
-        match held {
-            Held::Source { .. } if age <= self.live_for && book.doubted.is_none() => Level::Live,
-            Held::Source { .. } if usable => Level::Stale,
-            Held::Copy { .. } if usable => Level::Restored,
-            _ => Level::Defaults,
+    /// How old the flags may be to be served. Live ones are never too old.
+    fn most(&self, book: &Book) -> Option<Duration> {
+        let most = self.max_stale?.saturating_add(book.kept);
+        match &book.held {
+            Held::Nothing => None,
+            Held::Copy { .. } => Some(most),
+            Held::Source { .. } => Some(most.max(self.live_for)),
         }
     }
 
-    /// How long until time alone changes the level.
-    fn lasts(&self, book: &Book, now: Instant) -> Option<Duration> {
-        let age = book.held.age(now)?;
-        let live = matches!(book.held, Held::Source { .. }).then_some(self.live_for);
-        let usable = self.max_stale.map(|most| most.saturating_add(book.kept));
-        [live, usable]
-            .into_iter()
-            .flatten()
-            .filter(|end| age <= *end)
-            // A moment more, so that the end has passed.
-            .map(|end| (end - age).saturating_add(Duration::from_millis(1)))
-            .min()
+    /// Whether the flags are not too old. Where there is a limit, an unknown age
+    /// is over it.
+    fn usable(&self, book: &Book, now: Instant) -> bool {
+        let Some(most) = self.most(book) else {
+            return true;
+        };
+        book.held.age(now).is_some_and(|age| age <= most)
+    }
+
+    fn level(&self, book: &Book, now: Instant) -> Level {
+        let level = match &book.held {
+            Held::Nothing => return Level::Defaults,
+            Held::Copy { .. } => Level::Restored,
+            Held::Source { success, .. } => {
+                let fresh = now.saturating_duration_since(*success) <= self.live_for;
+                if fresh && book.doubted.is_none() {
+                    Level::Live
+                } else {
+                    Level::Stale
+                }
+            }
+        };
+        // Defaults never give way to what is too old.
+        let waits = book.level != Level::Defaults && book.give_way_at.is_some_and(|at| now < at);
+        if waits || self.usable(book, now) {
+            level
+        } else {
+            Level::Defaults
+        }
+    }
+
+    /// The last moment of the level that the book has, if time alone ends it.
+    fn ends(&self, book: &Book) -> Option<Instant> {
+        let too_old = || self.most(book).and_then(|most| book.held.reaches(most));
+        match book.level {
+            Level::Defaults => None,
+            Level::Live => book.held.reaches(self.live_for),
+            Level::Stale | Level::Restored => book.give_way_at.or_else(too_old),
+        }
     }
 }
 
@@ -122,6 +165,8 @@ pub(super) struct Degradation {
     saver: Option<Arc<Saver>>,
     book: Mutex<Book>,
     published: watch::Sender<Status>,
+    /// Itself, for those who pin flags after their time.
+    this: Weak<Self>,
 }
 
 #[derive(Debug)]
@@ -131,6 +176,12 @@ struct Book {
     /// How long the source answered worse flags than those held, which does not
     /// count towards `max_stale`.
     kept: Duration,
+    /// Set when the flags are first seen to be too old: from then on defaults
+    /// take their place. At once if they were seen to become stale and checks
+    /// failed, as in any outage. Otherwise nobody looked for a while, because
+    /// the process was suspended or the loop is gone: then the loop, if there is
+    /// one, gets the time for a check.
+    give_way_at: Option<Instant>,
     level: Level,
     since: SystemTime,
     consecutive_failures: u32,
@@ -151,11 +202,12 @@ impl Degradation {
         freshness: Freshness,
         fallback: Fallback,
         saver: Option<Arc<Saver>>,
-    ) -> Self {
+    ) -> Arc<Self> {
         let book = Book {
             held: Held::Nothing,
             doubted: None,
             kept: Duration::ZERO,
+            give_way_at: None,
             level: Level::Defaults,
             since: SystemTime::now(),
             consecutive_failures: 0,
@@ -166,7 +218,7 @@ impl Degradation {
             counts: Counts::default(),
         };
         let status = status(&source, &book, &fallback.embedded, None, Instant::now());
-        let degradation = Self {
+        let degradation = Arc::new_cyclic(|this| Self {
             source,
             store,
             freshness,
@@ -174,13 +226,15 @@ impl Degradation {
             saver,
             book: Mutex::new(book),
             published: watch::Sender::new(status),
-        };
+            this: Weak::clone(this),
+        });
         degradation.put(|_| {});
         degradation
     }
 
-    /// The last-known-good copy was read; it was saved so long ago.
-    pub(super) fn restored(&self, snapshot: Arc<Snapshot>, age: Duration) {
+    /// The last-known-good copy was read; it was saved so long ago, if that is
+    /// known.
+    pub(super) fn restored(&self, snapshot: Arc<Snapshot>, age: Option<Duration>) {
         self.put(|book| {
             book.held = Held::Copy {
                 snapshot,
@@ -266,6 +320,14 @@ impl Degradation {
         self.write(|book| book.download = download);
     }
 
+    /// The loop ended though nobody asked it to.
+    pub(super) fn loop_ended(&self) {
+        const WHY: &str = "the task that keeps the flags fresh has ended without a shutdown, as when its runtime is dropped";
+        let source = &self.source;
+        tracing::error!(source, "{WHY}; the flags stay as they are and become stale");
+        self.write(|book| book.last_error = Some(WHY.to_owned()));
+    }
+
     /// The breaker's state, as it is now.
     pub(super) fn breaker(&self, state: BreakerState) {
         self.write(|book| book.breaker = state);
@@ -283,18 +345,22 @@ impl Degradation {
 
     /// Lets time have its effect.
     pub(super) fn tick(&self) {
-        let due = {
-            let book = self.book();
-            self.freshness.level(&book, Instant::now()) != book.level
-        };
-        if due {
-            self.write(|_| {});
+        self.pass(self.book());
+    }
+
+    fn pass(&self, book: MutexGuard<'_, Book>) {
+        let now = Instant::now();
+        if self.freshness.ends(&book).is_some_and(|end| now > end) {
+            self.settle(book, false);
         }
     }
 
     /// How long until [`tick`](Self::tick) has an effect.
     pub(super) fn lasts(&self) -> Option<Duration> {
-        self.freshness.lasts(&self.book(), Instant::now())
+        let end = self.freshness.ends(&self.book())?;
+        let lasts = end.saturating_duration_since(Instant::now());
+        // A moment more, so that the end has passed.
+        Some(lasts.saturating_add(Duration::from_millis(1)))
     }
 
     /// The status now.
@@ -304,8 +370,8 @@ impl Degradation {
 
     fn status_of(&self, book: &Book, now: Instant) -> Status {
         let saving = self.saver.as_ref().map(|saver| saver.report());
-        let pinned = self.store.pin();
-        status(&self.source, book, pinned.snapshot(), saving, now)
+        let served = self.store.current();
+        status(&self.source, book, &served.snapshot, saving, now)
     }
 
     /// The status as it changes.
@@ -330,16 +396,20 @@ impl Degradation {
     fn entered(&self, entry: impl FnOnce(&mut Book), put: bool) {
         let mut book = self.book();
         entry(&mut book);
+        self.settle(book, put);
+    }
+
+    /// Draws the consequences of what the book says and of the time.
+    fn settle(&self, mut book: MutexGuard<'_, Book>, put: bool) {
         let now = Instant::now();
-        let level = self.freshness.level(&book, now);
-        if put || level != book.level {
-            // Flags that somebody put in place himself stay until then.
-            let put = put || [level, book.level].contains(&Level::Defaults);
-            self.serve(level, book.held.snapshot().filter(|_| put));
-        }
-        if level != book.level {
-            report(book.level, level, &self.source, &book, now);
-            book.level = level;
+        self.notice_age(&mut book, now);
+        let (before, level) = (book.level, self.freshness.level(&book, now));
+        book.level = level;
+        // Flags that somebody put in place himself stay until then.
+        let put = put || (level != before && [level, before].contains(&Level::Defaults));
+        self.serve(&book, put);
+        if level != before {
+            report(before, level, &self.source, &book, now);
             book.since = SystemTime::now();
         }
         let status = self.status_of(&book, now);
@@ -350,20 +420,32 @@ impl Degradation {
         });
     }
 
-    /// Puts in place what belongs to a level, and flags that are held.
-    fn serve(&self, level: Level, held: Option<&Arc<Snapshot>>) {
-        let (snapshot, emergency) = match level {
-            Level::Live | Level::Stale | Level::Restored => (held, None),
+    fn notice_age(&self, book: &mut Book, now: Instant) {
+        if self.freshness.usable(book, now) {
+            book.give_way_at = None;
+        } else if book.give_way_at.is_none() {
+            let seen = book.level != Level::Live && book.consecutive_failures > 0;
+            book.give_way_at = Some(if seen { now } else { now + GRACE });
+        }
+    }
+
+    /// Puts in place what belongs to the book's level, and its flags if they are
+    /// to be put.
+    fn serve(&self, book: &Book, put: bool) {
+        let (snapshot, emergency) = match book.level {
+            Level::Live | Level::Stale | Level::Restored => (book.held.snapshot(), None),
             Level::Defaults => (
                 Some(&self.fallback.embedded),
                 Some(&self.fallback.emergency),
             ),
         };
-        let stale = level != Level::Live;
-        let pinned = self.store.pin();
-        let served = pinned.served();
+        let snapshot = snapshot.filter(|_| put);
+        let ends = self.freshness.ends(book);
+        let stale = book.level != Level::Live;
+        let served = self.store.current();
         let same = snapshot.is_none_or(|snapshot| Arc::ptr_eq(&served.snapshot, snapshot))
             && served.stale == stale
+            && served.expiry.as_ref().map(|expiry| expiry.at) == ends
             && served.emergency.is_some() == emergency.is_some();
         if !same {
             self.store.update(|served| {
@@ -372,7 +454,21 @@ impl Degradation {
                 }
                 served.stale = stale;
                 served.emergency = emergency.cloned();
+                served.expiry = ends.map(|at| Expiry {
+                    at,
+                    owner: Weak::clone(&self.this) as Weak<dyn ExpiryOwner>,
+                });
             });
+        }
+    }
+}
+
+impl ExpiryOwner for Degradation {
+    fn expired(&self) {
+        match self.book.try_lock() {
+            Ok(book) => self.pass(book),
+            Err(TryLockError::Poisoned(poisoned)) => self.pass(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => {}
         }
     }
 }
@@ -447,3 +543,6 @@ fn report(before: Level, level: Level, source: &str, book: &Book, now: Instant) 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,6 +70,11 @@ impl Inbox {
         self.shut_down.send_replace(true);
     }
 
+    /// Whether the loop was asked to end.
+    pub(super) fn was_shut_down(&self) -> bool {
+        *self.shut_down.borrow()
+    }
+
     /// Waits until the loop is asked to end.
     pub(super) async fn is_shut_down(&self) {
         // The sender is here, so this does not fail.

@@ -12,7 +12,7 @@ use super::detect::{Answer, Doubt, Occasion, Reason, Verdict};
 use super::fetched::Fetched;
 use super::status::Counts;
 use crate::flag::{FlagSet, Origin};
-use crate::persist::{Provenance, encode};
+use crate::persist::{Identity, Provenance, encode};
 use crate::snapshot::Snapshot;
 
 /// How long a doubt that comes back is not logged again.
@@ -193,15 +193,23 @@ impl Checker {
         }
     }
 
-    fn save(&self, set: FlagSet, _loses_flags: bool) {
+    /// Saves a set as the last-known-good copy. If it lost flags, the copy before
+    /// it is kept as the previous generation.
+    fn save(&self, set: FlagSet, lost: bool) {
         let Some(saver) = &self.saver else {
             return;
         };
         let provenance = Provenance {
             source: self.source.name(),
+            identity: Identity::of(&self.source.identity()),
             saved_at: SystemTime::now(),
             id: self.detector.confirmed(),
         };
-        saver.submit(move |packing| encode(&set, &provenance, packing));
+        let make = move |packing| encode(&set, &provenance, packing);
+        if lost {
+            saver.submit_after_loss(make);
+        } else {
+            saver.submit(make);
+        }
     }
 }

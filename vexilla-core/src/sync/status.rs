@@ -31,7 +31,8 @@ pub enum Level {
     /// The source was not reached yet; the last-known-good copy is served.
     Restored,
     /// Nothing is held, or it is older than
-    /// [`max_stale`](crate::VexillaBuilder::max_stale); embedded flags and
+    /// [`max_stale`](crate::VexillaBuilder::max_stale), or of unknown age where
+    /// that is set; embedded flags and
     /// emergency defaults are served.
     Defaults,
 }
@@ -68,12 +69,14 @@ pub struct Status {
     /// When a check last succeeded; for a copy that was restored, when it was
     /// saved.
     pub last_success: Option<SystemTime>,
-    /// How long ago that was.
+    /// How long ago that was; `None` as well for a copy that was saved by a
+    /// clock more than a minute ahead of this one.
     pub age: Option<Duration>,
     /// How many checks failed since one succeeded.
     pub consecutive_failures: u32,
-    /// Why the last request to the source failed, from the moment when it did,
-    /// or what was held back; `None` once a check succeeded.
+    /// Why the last request to the source failed, from the moment when it did;
+    /// why the loaded flags may be out of date though the source answers; or
+    /// that the loop ended without a shutdown. `None` once a check succeeded.
     pub last_error: Option<String>,
     /// Whether checks keep failing, in the terms of a circuit breaker.
     pub breaker: BreakerState,

@@ -50,11 +50,15 @@ pub(super) struct Worker {
 /// Tells that the loop has ended, however it did.
 pub(super) struct Ended {
     pub(super) inbox: Arc<Inbox>,
+    pub(super) degradation: Arc<Degradation>,
     pub(super) told: watch::Sender<bool>,
 }
 
 impl Drop for Ended {
     fn drop(&mut self) {
+        if !self.inbox.was_shut_down() {
+            self.degradation.loop_ended();
+        }
         self.inbox.close();
         self.told.send_replace(true);
     }

@@ -94,10 +94,12 @@ impl VexillaBuilder {
     }
 
     /// How old flags may be to be served at all, counted from the last check
-    /// that succeeded. Older ones give way to the
-    /// [`embedded`](Self::embedded) ones and the
-    /// [`emergency_default`](Self::emergency_default)s until the source is
-    /// back. Default: without end.
+    /// that succeeded; at least three poll intervals count, in which flags are
+    /// live. Older ones give way to the [`embedded`](Self::embedded) ones and
+    /// the [`emergency_default`](Self::emergency_default)s until the source is
+    /// back: at once in an outage, and one second after it was noticed where
+    /// nobody saw them become stale, as in a process that was suspended.
+    /// Default: without end.
     pub fn max_stale(mut self, age: Duration) -> Self {
         self.settings.max_stale = Some(age);
         self
@@ -106,8 +108,12 @@ impl VexillaBuilder {
     /// Keeps a copy of the last good flags, and starts from it: what it holds
     /// is served at once, and the source is reached in the background. The copy
     /// is written after each change and at each full refresh. A copy that is
-    /// of another source, or not whole, or not there within 5 s, is not used.
+    /// of another source ([`Source::identity`]), not whole, without flags,
+    /// older than [`max_stale`](Self::max_stale) (as one from a clock ahead
+    /// counts), or not read within 5 s, is not used; [`Status`] says why.
     /// Default: no copy.
+    ///
+    /// [`Status`]: crate::Status
     pub fn last_known_good(mut self, store: impl LastKnownGood) -> Self {
         self.last_known_good = Some(Saver::new(store));
         self

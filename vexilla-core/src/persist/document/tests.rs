@@ -13,6 +13,7 @@ use crate::flag::{Flag, Segment, Variant, faults};
 fn provenance() -> Provenance {
     Provenance {
         source: "Flagr at 127.0.0.1:18000, \"quoted\"\n".to_owned(),
+        identity: Identity::of("http://127.0.0.1:18000/"),
         saved_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_243_765_123),
         id: 42,
     }
@@ -238,7 +239,12 @@ fn what_others_wrote_is_foreign() {
 
 #[test]
 fn other_schemas_are_told_apart_with_both_numbers() {
-    for (schema, age) in [(0, "older"), (2, "newer"), (u16::MAX, "newer")] {
+    for (schema, age) in [
+        (0, "older"),
+        (1, "older"),
+        (3, "newer"),
+        (u16::MAX, "newer"),
+    ] {
         // Whatever may follow in a form of another time.
         for mut document in [
             forged(schema, PLAIN, 0, b""),
@@ -251,7 +257,7 @@ fn other_schemas_are_told_apart_with_both_numbers() {
             assert!(
                 told.contains(age)
                     && told.contains(&schema.to_string())
-                    && told.contains("schema 1;"),
+                    && told.contains("schema 2;"),
                 "{told}"
             );
         }
@@ -260,8 +266,9 @@ fn other_schemas_are_told_apart_with_both_numbers() {
 
 #[test]
 fn whole_documents_without_a_set_of_flags_are_errors() {
-    let about = r#"{"Source":"s","Change":1,"Exported":true,"Faults":[]}"#;
-    let at_fault = r#"{"Source":"s","Change":1,"Exported":true,"Faults":[[1,"x"]]}"#;
+    let about =
+        r#"{"Source":"s","Identity":18446744073709551615,"Change":1,"Exported":true,"Faults":[]}"#;
+    let at_fault = r#"{"Source":"s","Identity":18446744073709551615,"Change":1,"Exported":true,"Faults":[[1,"x"]]}"#;
     let whole = |payload: &str| forged(SCHEMA, PLAIN, payload.len(), payload.as_bytes());
     let flags = r#"{"Flags":[{"Key":"a"}]}"#;
     assert!(decode(&whole(&format!("{about}\n{flags}")), Packing::new()).is_ok());
@@ -373,4 +380,14 @@ fn times_before_1970_and_far_ahead_break_nothing() {
     if let Ok(saved) = decode(&document, Packing::new()) {
         assert_eq!(saved.set, small());
     }
+}
+
+#[test]
+fn identities_are_hashes_that_stay_as_they_are() {
+    // The published values of FNV-1a: copies outlive a version of Vexilla.
+    assert_eq!(Identity::of(""), Identity(0xcbf2_9ce4_8422_2325));
+    assert_eq!(Identity::of("foobar"), Identity(0x8594_4171_f739_67e8));
+    let document = encoded(&small());
+    let text = String::from_utf8_lossy(&document);
+    assert!(!text.contains("http://127"), "{text}");
 }

@@ -1,14 +1,15 @@
 //! One save at a time, the latest next, whatever a store does.
 
-use std::time::Duration;
-
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tracing::field::{Field, Visit};
 
-use super::super::document::{Provenance, encode};
+use super::super::document::{Identity, Provenance, encode};
 use super::*;
 use crate::FlagSet;
 use crate::flag::Flag;
+
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// A store that does as it is told; clones are one.
 #[derive(Clone)]
@@ -20,6 +21,10 @@ struct Telling {
     started: Semaphore,
     under_way: Mutex<usize>,
     saved: Mutex<Vec<Vec<u8>>>,
+    /// What was there before each save after a loss.
+    previous: Mutex<Vec<Option<Vec<u8>>>>,
+    /// When each save was tried.
+    tried: Mutex<Vec<Instant>>,
     fault: Mutex<Option<&'static str>>,
 }
 
@@ -30,6 +35,8 @@ impl Told {
             started: Semaphore::new(0),
             under_way: Mutex::new(0),
             saved: Mutex::default(),
+            previous: Mutex::default(),
+            tried: Mutex::default(),
             fault: Mutex::default(),
         }))
     }
@@ -67,6 +74,7 @@ impl LastKnownGood for Told {
     }
 
     async fn save(&self, document: Vec<u8>) -> Result<(), PersistError> {
+        self.0.tried.lock().unwrap().push(Instant::now());
         *self.0.under_way.lock().unwrap() += 1;
         assert_eq!(*self.0.under_way.lock().unwrap(), 1, "one at a time");
         self.0.started.add_permits(1);
@@ -74,6 +82,13 @@ impl LastKnownGood for Told {
         *self.0.under_way.lock().unwrap() -= 1;
         self.check()?;
         self.0.saved.lock().unwrap().push(document);
+        Ok(())
+    }
+
+    async fn save_after_loss(&self, document: Vec<u8>) -> Result<(), PersistError> {
+        let before = self.saved().pop();
+        LastKnownGood::save(self, document).await?;
+        self.0.previous.lock().unwrap().push(before);
         Ok(())
     }
 }
@@ -215,10 +230,11 @@ fn a_runtime_that_ends_during_a_save_leaves_the_saver_usable() {
 async fn what_is_saved_is_loaded_and_a_bad_store_is_an_error() {
     let store = Told::new(1_000);
     let saver = Saver::new(store.clone());
-    assert!(saver.load().await.unwrap().is_none());
+    assert!(saver.load(LIMIT).await.unwrap().is_none());
     let set = FlagSet::from([Flag::boolean("new", true)]);
     let provenance = Provenance {
         source: "memory".to_owned(),
+        identity: Identity::of("memory"),
         saved_at: SystemTime::UNIX_EPOCH + Duration::from_millis(5),
         id: 3,
     };
@@ -226,23 +242,150 @@ async fn what_is_saved_is_loaded_and_a_bad_store_is_an_error() {
     saver.submit(move |packing| encode(&kept, &from, packing));
     saver.idle().await;
     assert_eq!(
-        saver.load().await.unwrap().unwrap(),
+        saver.load(LIMIT).await.unwrap().unwrap(),
         Saved { set, provenance }
     );
 
     submit(&saver, 1);
     saver.idle().await;
     assert_eq!(
-        saver.load().await.unwrap_err().kind(),
+        saver.load(LIMIT).await.unwrap_err().kind(),
         PersistErrorKind::Foreign
     );
     for fault in ["no space", "panic"] {
         store.fault(Some(fault));
         assert_eq!(
-            saver.load().await.unwrap_err().kind(),
+            saver.load(LIMIT).await.unwrap_err().kind(),
             PersistErrorKind::Other
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_save_that_fails_is_repeated_ever_more_seldom_until_it_succeeds() {
+    let store = Told::new(1_000);
+    let saver = Saver::new(store.clone());
+    store.fault(Some("no space"));
+    submit(&saver, 1);
+    sleep(Duration::from_secs(600)).await;
+    assert!(saver.report().last_error.is_some());
+    let tried = store.0.tried.lock().unwrap().clone();
+    let gaps = tried
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).as_secs_f64());
+    let gaps: Vec<_> = gaps.collect();
+    for (gap, wait) in gaps
+        .iter()
+        .zip([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0])
+    {
+        assert!((wait * 0.79..=wait * 1.21).contains(gap), "{gaps:?}");
+    }
+    assert!((12..=18).contains(&tried.len()), "{gaps:?}");
+
+    store.fault(Some("panic"));
+    sleep(Duration::from_secs(100)).await;
+    store.fault(None);
+    sleep(Duration::from_secs(73)).await;
+    assert_eq!(store.saved(), [[1]]);
+    assert_eq!(saver.report().last_error, None);
+    let tried = store.0.tried.lock().unwrap().len();
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(store.0.tried.lock().unwrap().len(), tried, "saved is saved");
+}
+
+#[tokio::test(start_paused = true)]
+async fn something_newer_or_an_end_does_not_wait_for_a_repeat() {
+    let store = Told::new(1_000);
+    let saver = Saver::new(store.clone());
+    store.fault(Some("no space"));
+    submit(&saver, 1);
+    sleep(Duration::from_secs(300)).await;
+    store.fault(None);
+    let before = Instant::now();
+    submit(&saver, 2);
+    saver.idle().await;
+    assert_eq!(before.elapsed(), Duration::ZERO);
+    assert_eq!(store.saved(), [[2]], "the older one is not saved any more");
+
+    store.fault(Some("no space"));
+    submit(&saver, 3);
+    sleep(Duration::from_secs(300)).await;
+    store.fault(None);
+    let before = Instant::now();
+    saver.idle().await;
+    assert_eq!(before.elapsed(), Duration::ZERO);
+    assert_eq!(store.saved(), [[2], [3]], "tried once more");
+
+    // With nobody there it is not tried for ever.
+    store.fault(Some("no space"));
+    submit(&saver, 4);
+    sleep(Duration::from_secs(300)).await;
+    let tried = store.0.tried.lock().unwrap().len();
+    drop(saver);
+    sleep(Duration::from_secs(300)).await;
+    assert_eq!(store.0.tried.lock().unwrap().len(), tried + 1);
+    assert_eq!(Arc::strong_count(&store.0), 1, "the task is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_document_that_cannot_be_made_is_not_made_again() {
+    let store = Told::new(1_000);
+    let saver = Saver::new(store.clone());
+    let made = Arc::new(Mutex::new(0));
+    let counts = Arc::clone(&made);
+    saver.submit(move |packing| {
+        *counts.lock().unwrap() += 1;
+        Err(packing.check_size(usize::MAX).unwrap_err())
+    });
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(
+        (*made.lock().unwrap(), saver.report().last_error.is_some()),
+        (1, true)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_loss_what_was_saved_before_is_kept_however_often_that_fails() {
+    let store = Told::new(1_000);
+    let saver = Saver::new(store.clone());
+    submit(&saver, 1);
+    saver.idle().await;
+    store.fault(Some("no space"));
+    saver.submit_after_loss(|_| Ok(vec![2]));
+    sleep(Duration::from_secs(10)).await;
+    // Other flags changed meanwhile; the loss has not been saved yet.
+    submit(&saver, 3);
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(store.0.previous.lock().unwrap().len(), 0);
+    store.fault(None);
+    saver.idle().await;
+    assert_eq!(store.saved(), [[1], [3]]);
+    assert_eq!(*store.0.previous.lock().unwrap(), [Some(vec![1])]);
+    submit(&saver, 4);
+    saver.idle().await;
+    assert_eq!(store.0.previous.lock().unwrap().len(), 1, "once for a loss");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_is_given_up_when_loading() {
+    struct Hangs;
+    impl LastKnownGood for Hangs {
+        fn name(&self) -> String {
+            "hangs".to_owned()
+        }
+
+        async fn load(&self) -> Result<Option<Vec<u8>>, PersistError> {
+            std::future::pending().await
+        }
+
+        async fn save(&self, _: Vec<u8>) -> Result<(), PersistError> {
+            Ok(())
+        }
+    }
+    let before = Instant::now();
+    let error = Saver::new(Hangs).load(LIMIT).await.unwrap_err();
+    assert_eq!(before.elapsed(), LIMIT);
+    assert!(error.to_string().contains("within 5s"), "{error}");
 }
 
 /// Keeps what is logged by this thread.

@@ -3,21 +3,23 @@
 //! A change is that the file's stamp is not that of the last fetch; see
 //! `changes` for when it counts. The stamp is looked at when the system tells
 //! of something in a folder on the file's way, and else once in a while. All
-//! that blocks happens on threads for that.
+//! that blocks happens on threads of its own, at most one for reading and one
+//! for looking, however often they are asked for: a file system may hang.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::changes::{Changes, Verdict};
 use super::stamp::Look;
 #[cfg(feature = "watch")]
 use super::watch::Watch;
 use super::{Document, FileSource};
-use crate::{FlagSet, SourceError};
+use crate::io_thread::{self, IoThreadError};
+use crate::{FlagSet, SourceError, SourceErrorKind};
 
 /// How often a file is looked at that the system tells of, lest it does not:
 /// on a network file system it knows of its own changes only.
@@ -29,6 +31,10 @@ const MIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// How a file is followed, and how far that is.
 #[derive(Debug)]
 pub(super) struct Following {
+    timeout: Duration,
+    /// Locked by the read that is under way, even when nobody waits for it any
+    /// more.
+    reading: Arc<tokio::sync::Mutex<()>>,
     poll_interval: Duration,
     debounce: Duration,
     notifications: bool,
@@ -45,6 +51,14 @@ pub(super) struct Following {
 }
 
 impl FileSource {
+    /// Sets how long reading the file may take. A read that takes longer is an
+    /// error, and goes on; until it ends there is no other. Default: 10 s.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.following.timeout = timeout;
+        self
+    }
+
     /// Sets how often the file is looked at where the system does not tell of
     /// its changes. Default: 1 s; at least 10 ms. A look costs a system call or
     /// two; the file is read only if it changed. Where the system tells, the
@@ -78,6 +92,8 @@ impl FileSource {
 impl Default for Following {
     fn default() -> Self {
         Self {
+            timeout: Duration::from_secs(10),
+            reading: Arc::default(),
             poll_interval: Duration::from_secs(1),
             debounce: Duration::from_millis(100),
             notifications: true,
@@ -92,6 +108,7 @@ impl Clone for Following {
     /// The same options; nothing was fetched yet.
     fn clone(&self) -> Self {
         Self {
+            timeout: self.timeout,
             poll_interval: self.poll_interval,
             debounce: self.debounce,
             notifications: self.notifications,
@@ -109,6 +126,38 @@ pub(super) fn read(document: &Document) -> (Look, Result<FlagSet, SourceError>) 
 }
 
 impl Following {
+    /// Reads on a thread of its own, once no other read is under way.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        path: &Path,
+        read: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, SourceError> {
+        let error = |kind, what: &str| {
+            let message = format!("reading the flags file {} {what}", path.display());
+            SourceError::new(kind, message)
+        };
+        let took_too_long = || {
+            let limit = self.timeout;
+            let what = format!("took longer than {limit:?}; its file system may hang");
+            error(SourceErrorKind::Timeout, &what)
+        };
+        let reading = Arc::clone(&self.reading).lock_owned();
+        let Ok(reading) = timeout(self.timeout, reading).await else {
+            return Err(took_too_long());
+        };
+        let read = move || {
+            let _reading = reading;
+            read()
+        };
+        match io_thread::run(self.timeout, read).await {
+            Ok(read) => Ok(read),
+            Err(IoThreadError::TookTooLong) => Err(took_too_long()),
+            Err(IoThreadError::Failed(cause)) => {
+                Err(error(SourceErrorKind::Other, "failed").because(cause))
+            }
+        }
+    }
+
     /// Remembers what was fetched; that it could not be read is remembered as
     /// well, so that it is not tried again before the file changes.
     pub(super) fn fetched(
@@ -147,7 +196,7 @@ impl Following {
             let path = path.to_owned();
             #[cfg(feature = "watch")]
             let (mut watch, told) = (watch, self.notifications.then(|| Arc::clone(&self.told)));
-            let look = spawn_blocking(move || {
+            let look = io_thread::run(Duration::MAX, move || {
                 // Before looking, so that no change falls in between.
                 #[cfg(feature = "watch")]
                 let told = told.is_some_and(|told| watch.cover(&path, &told));
@@ -157,7 +206,7 @@ impl Following {
             });
             match look.await {
                 Ok(look) => return look,
-                // The runtime is ending.
+                // No thread, or the runtime is ending.
                 Err(_) => tokio::time::sleep(self.poll_interval).await,
             }
         }
@@ -165,5 +214,61 @@ impl Following {
 
     fn with_changes<T>(&self, with: impl FnOnce(&mut Changes) -> T) -> T {
         with(&mut self.changes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+
+    /// A read that hangs until it is let go.
+    async fn read(following: &Following, hang: Receiver<()>) -> Result<bool, SourceError> {
+        let read = move || hang.recv().is_err();
+        following.read(Path::new("flags.json"), read).await
+    }
+
+    #[tokio::test]
+    async fn of_reads_that_hang_one_is_under_way() {
+        let source = FileSource::new("flags.json").timeout(Duration::from_millis(1));
+        let (release, hang) = channel();
+        let error = read(&source.following, hang).await.unwrap_err();
+        assert_eq!(error.kind(), SourceErrorKind::Timeout);
+        assert!(error.to_string().contains("flags.json"), "{error}");
+
+        // While that one hangs, no other begins, and each says why.
+        for _ in 0..3 {
+            let (sent, begun) = channel();
+            let begins = move || sent.send(());
+            let error = source.following.read(Path::new("flags.json"), begins).await;
+            assert_eq!(error.unwrap_err().kind(), SourceErrorKind::Timeout);
+            assert!(begun.recv().is_err(), "dropped before it began");
+        }
+
+        drop(release);
+        let source = source.timeout(Duration::from_secs(60));
+        let (release, hang) = channel();
+        drop(release);
+        assert!(read(&source.following, hang).await.unwrap(), "it goes on");
+    }
+
+    #[tokio::test]
+    async fn a_read_that_nobody_waits_for_is_still_the_only_one() {
+        let source = FileSource::new("flags.json");
+        let (release, hang) = channel::<()>();
+        let (sent, mut begun) = tokio::sync::oneshot::channel();
+        let hangs = move || {
+            let _ = sent.send(());
+            hang.recv().is_err()
+        };
+        tokio::select! {
+            biased;
+            _ = source.following.read(Path::new("flags.json"), hangs) => unreachable!(),
+            begun = &mut begun => begun.unwrap(),
+        }
+        assert!(source.following.reading.try_lock().is_err());
+        drop(release);
+        let _ = source.following.reading.lock().await;
     }
 }

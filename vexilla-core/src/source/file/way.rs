@@ -2,10 +2,9 @@
 //! path lead to another file.
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-/// The most symbolic links that are followed; Linux follows 40.
-const MAX_LINKS: usize = 40;
+use crate::symlinks;
 
 /// The folders on the way from a path to its file, and the names in them that
 /// matter. Names of symbolic links and of the file itself are looked for in
@@ -23,39 +22,12 @@ impl Way {
     /// links go round in circles or there is no working folder.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let mut way = Self::default();
-        let mut here = PathBuf::new();
-        let mut rest = std::path::absolute(path).ok()?;
-        let mut links = 0;
-        loop {
-            let mut components = rest.components();
-            let Some(component) = components.next() else {
-                break;
-            };
-            let next = here.join(component);
-            let after = components.as_path().to_owned();
-            match component {
-                Component::Prefix(_) | Component::RootDir => here = next,
-                Component::CurDir => {}
-                Component::ParentDir => {
-                    here.pop();
-                }
-                Component::Normal(name) => match std::fs::read_link(&next) {
-                    Ok(target) => {
-                        links += 1;
-                        if links > MAX_LINKS {
-                            return None;
-                        }
-                        way.passes(&here, name);
-                        // An absolute one starts anew when it is joined.
-                        rest = target.join(after);
-                        continue;
-                    }
-                    Err(_) => here = next,
-                },
-            }
-            rest = after;
-        }
-        way.passes(here.parent()?, here.file_name()?);
+        let file = symlinks::resolve(path, |folder, name| {
+            way.passes(folder, name);
+            Ok(())
+        });
+        let file = file.ok()?;
+        way.passes(file.parent()?, file.file_name()?);
         Some(way)
     }
 

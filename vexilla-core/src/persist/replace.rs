@@ -1,0 +1,167 @@
+//! Puts a file in the place of another, all or nothing.
+//!
+//! A temporary file is written in the same folder, flushed to the disk and renamed over the file, and the
+//! folder is flushed. A process that is killed, or a machine that loses power, at any moment leaves the old
+//! file or the new one, and perhaps a temporary file, which a later save removes.
+
+use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use crate::regular_file;
+
+/// Temporary files are named `.vexilla-`, the process's id, a random number, and this.
+const TEMPORARY: (&str, &str) = (".vexilla-", ".tmp");
+
+/// From this age on a temporary file is one that a killed process left.
+const LEFT_OVER: Duration = Duration::from_secs(3600);
+
+/// Puts these bytes in the place of a file, all or nothing; blocks. The path has no links in it.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => regular_file::check(&metadata)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let folder = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder)?;
+    remove_left_over(folder, SystemTime::now());
+
+    let temporary = folder.join(temporary_name());
+    let outcome = write_new(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    if let Err(error) = outcome {
+        // It may not even be there.
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
+    }
+    flush_folder(folder)
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = create_new(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Makes a file that nobody else may read, where there is none.
+pub(super) fn create_new(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Makes a rename outlive a loss of power. Some network file systems have no such thing and need none.
+fn flush_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(not(unix)) {
+        return Ok(());
+    }
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}
+
+/// A name that no other save uses, in this process or another, not even one on another machine with the
+/// same process id.
+pub(super) fn temporary_name() -> String {
+    let (start, end) = TEMPORARY;
+    let random = RandomState::new().hash_one(());
+    format!("{start}{}-{random:016x}{end}", std::process::id())
+}
+
+fn is_temporary_name(name: &str) -> bool {
+    let (start, end) = TEMPORARY;
+    name.strip_prefix(start)
+        .and_then(|name| name.strip_suffix(end))
+        .and_then(|name| name.split_once('-'))
+        .is_some_and(|(process, random)| {
+            process.parse::<u32>().is_ok()
+                && random.len() == 16
+                && random.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
+}
+
+/// Removes what killed processes left. What cannot be removed stays; it is in nobody's way.
+fn remove_left_over(folder: &Path, now: SystemTime) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let ours = entry.file_name().to_str().is_some_and(is_temporary_name);
+        if ours && is_left_over(&entry, now) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether a temporary file is too old to be of a save under way. One of the future is not.
+fn is_left_over(entry: &fs::DirEntry, now: SystemTime) -> bool {
+    let written = entry.metadata().and_then(|metadata| metadata.modified());
+    written.is_ok_and(|written| {
+        now.duration_since(written)
+            .is_ok_and(|age| age >= LEFT_OVER)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_temporary_files_are_taken_for_such() {
+        assert!(is_temporary_name(&temporary_name()));
+        assert_ne!(temporary_name(), temporary_name());
+        for name in [
+            "",
+            ".vexilla-.tmp",
+            ".vexilla-1-.tmp",
+            ".vexilla-1-0123456789abcde.tmp",
+            ".vexilla-1-0123456789abcdefg.tmp",
+            ".vexilla-x-0123456789abcdef.tmp",
+            ".vexilla-1-0123456789abcdef",
+            ".vexilla-1-0123456789abcdef.tmp.gz",
+            "vexilla-1-0123456789abcdef.tmp",
+            ".vexilla-flags.tmp",
+        ] {
+            assert!(!is_temporary_name(name), "{name}");
+        }
+        assert!(is_temporary_name(".vexilla-1-0123456789abcdef.tmp"));
+    }
+
+    #[test]
+    fn temporary_files_are_left_over_after_an_hour() {
+        let folder = std::env::temp_dir().join(format!("vexilla-{}-hour", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (ours, other) = (folder.join(temporary_name()), folder.join("a.tmp"));
+        for path in [&ours, &other] {
+            fs::write(path, "").unwrap();
+        }
+        let written = fs::metadata(&ours).unwrap().modified().unwrap();
+        for early in [
+            written - LEFT_OVER,
+            written,
+            written + LEFT_OVER - Duration::from_secs(1),
+        ] {
+            remove_left_over(&folder, early);
+            assert!(ours.exists());
+        }
+        remove_left_over(&folder, written + LEFT_OVER);
+        assert!(!ours.exists() && other.exists());
+        remove_left_over(&folder.join("nowhere"), written);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
