@@ -202,13 +202,15 @@ impl Checker {
     /// Puts flags in place if they are news; tells whether they changed.
     fn take(&mut self, fetched: Fetched, id: Option<u64>, trigger: Trigger) -> bool {
         let now = Instant::now().into_std();
-        let same_flags = self.held.as_ref();
-        let same_flags = same_flags.is_some_and(|held| held.same_flags(&fetched.snapshot));
+        let held = self.held.as_ref();
+        let same_flags = held.is_some_and(|held| held.same_flags(&fetched.snapshot));
+        // Compiling the same definitions can give other flags.
+        let same_definitions = held.is_some_and(|held| held.same_definitions(&fetched.snapshot));
         let verdict = match fetched.origin {
             Origin::Export => {
                 let occasion = trigger.occasion();
                 self.detector
-                    .judge(&fetched.contents, same_flags, id, occasion, now)
+                    .judge(&fetched.contents, same_definitions, id, occasion, now)
             }
             // Nobody else answers for a file, or for code.
             _ => {
@@ -267,7 +269,7 @@ impl Checker {
             Verdict::Same | Verdict::News => {}
         }
         let current = match (&self.held, verdict) {
-            (Some(held), Verdict::Same) => Arc::clone(held),
+            (Some(held), Verdict::Same) if same_flags => Arc::clone(held),
             _ => Arc::new(fetched.snapshot),
         };
         let before = self.held.replace(Arc::clone(&current));
