@@ -7,9 +7,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use vexilla_core::{
-    Context, ErrorCode, FileSource, Filter, SourceError, SourceErrorKind, Vexilla,
-};
+use vexilla_core::{Context, ErrorCode, FileSource, Filter, SourceError, SourceErrorKind, Vexilla};
 
 const FLAGS: &str = r#"{"Flags":[{"ID":1,"Key":"new","Enabled":true,"SnapshotID":3,
     "Variants":[{"ID":1,"Key":"on"}],
@@ -137,7 +135,9 @@ async fn a_flag_is_valid_again_once_its_disabled_duplicate_is_gone() {
     let duplicate = r#",{"ID":2,"Key":"new"}]}"#;
     let twice = FLAGS.strip_suffix("]}").unwrap().to_owned() + duplicate;
     let file = File::new("duplicate", twice.as_bytes());
-    let vexilla = Vexilla::builder(file.source())
+    // So that nobody else fetches what was edited.
+    let source = file.source().debounce(Duration::MAX);
+    let vexilla = Vexilla::builder(source)
         .filter(Filter::new().only_enabled())
         .build()
         .await
