@@ -9,6 +9,7 @@
 mod compiled;
 mod hint;
 mod index;
+mod tags;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::flag::{Flag, FlagSet, Origin};
 pub(crate) use hint::PositionHint;
 use hint::SnapshotNumber;
 use index::KeyIndex;
+pub use tags::TagMatch;
 
 /// An immutable set of flags, ready to be evaluated.
 #[derive(Debug, Default)]
@@ -35,16 +37,6 @@ pub struct Snapshot {
     version: u64,
     left_out: FilterReport,
     problem_count: usize,
-}
-
-/// How several tags are asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TagMatch {
-    /// Flags that have at least one of the tags.
-    #[default]
-    Any,
-    /// Flags that have every one of the tags.
-    All,
 }
 
 /// A flag that cannot be evaluated, and why.
@@ -210,24 +202,6 @@ impl Snapshot {
 
     pub(crate) fn compiled(&self) -> impl Iterator<Item = &CompiledFlag> {
         self.flags.iter().map(|flag| &**flag)
-    }
-
-    /// The ids of all flags with these tags, ascending; with no tags, none.
-    #[must_use]
-    pub fn tagged(&self, tags: &[&str], how: TagMatch) -> Vec<u64> {
-        let has = |flag: &Flag, tag: &str| flag.tags.iter().any(|known| known.value == tag);
-        let mut ids: Vec<_> = self
-            .flags()
-            .filter(|flag| match how {
-                _ if tags.is_empty() => false,
-                TagMatch::Any => tags.iter().any(|tag| has(flag, tag)),
-                TagMatch::All => tags.iter().all(|tag| has(flag, tag)),
-            })
-            .map(|flag| flag.id)
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids
     }
 
     /// The flags that cannot be evaluated.
