@@ -144,6 +144,11 @@ impl Snapshot {
         }
     }
 
+    /// Where the flag of this id stands; the last of several.
+    pub(crate) fn position_of_id(&self, id: u64) -> Option<usize> {
+        self.by_id.get(&id).copied()
+    }
+
     /// As [`position`](Self::position), but searches a key only once for each
     /// snapshot.
     #[inline]
@@ -285,7 +290,7 @@ impl Snapshot {
 
 /// The number that a text is the decimal spelling of, as Go prints it.
 #[inline]
-fn decimal(text: &str) -> Option<u64> {
+pub(crate) fn decimal(text: &str) -> Option<u64> {
     match text.as_bytes() {
         [b'0'] => Some(0),
         [b'1'..=b'9', rest @ ..] if rest.len() < 20 && rest.iter().all(u8::is_ascii_digit) => {
