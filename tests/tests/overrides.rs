@@ -1,7 +1,5 @@
 //! Overrides hold however their flag is named.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
 use serde_json::json;
 use vexilla_core::flag::{Flag, Origin};
 use vexilla_core::{BoolFlag, Context, FlagSet, Flags, Overrides, Vexilla};
