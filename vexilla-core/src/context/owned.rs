@@ -65,8 +65,6 @@ const MANY: usize = 32;
 const LONG: usize = 64 << 10;
 /// So many bytes may be unused whatever else there is.
 const SLACK: usize = 1 << 10;
-/// The most bytes of text: what a [`Span`] reaches.
-const MAX_TEXT: usize = u32::MAX as usize;
 
 /// A part of the text, in bytes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -273,10 +271,9 @@ impl Inner {
 
     #[inline]
     fn push_any(&mut self, text: &str) -> Option<Span> {
-        let end = self.text.len().checked_add(text.len());
-        end.filter(|end| *end <= MAX_TEXT)?;
         let start = u32::try_from(self.text.len()).ok()?;
         let length = u32::try_from(text.len()).ok()?;
+        start.checked_add(length)?;
         self.text.push_str(text);
         Some(Span { start, length })
     }
