@@ -282,7 +282,8 @@ fn suite(vectors: &Vectors, report: &mut Report) {
             Some("ALL") => TagMatch::All,
             _ => TagMatch::Any,
         };
-        let ours = snapshot.tagged(&tags, how);
+        let flags = snapshot.tagged(&tags, how).into_iter();
+        let ours: Vec<_> = flags.map(|flag| flag.id).collect();
         if ours != lookup.flag_ids {
             report.mismatches.push(format!(
                 "tags {tags:?} {how:?}: Flagr {:?}, we {ours:?}",

@@ -7,7 +7,9 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use vexilla_core::{Context, FileSource, Source, SourceError, SourceErrorKind, Vexilla};
+use vexilla_core::{
+    Context, ErrorCode, FileSource, Filter, Source, SourceError, SourceErrorKind, Vexilla,
+};
 
 const FLAGS: &str = r#"{"Flags":[{"ID":1,"Key":"new","Enabled":true,"SnapshotID":3,
     "Variants":[{"ID":1,"Key":"on"}],
@@ -164,4 +166,30 @@ async fn what_is_no_regular_file_is_refused_and_not_opened() {
         assert_eq!(error.kind(), SourceErrorKind::Unreadable);
         assert!(error.to_string().contains(found), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_flag_is_valid_again_once_its_disabled_duplicate_is_gone() {
+    let duplicate = r#",{"ID":2,"Key":"new"}]}"#;
+    let twice = FLAGS.strip_suffix("]}").unwrap().to_owned() + duplicate;
+    let file = File::new("duplicate", twice.as_bytes());
+    // So that nobody else fetches what was edited.
+    let source = file.source().debounce(Duration::MAX);
+    let vexilla = Vexilla::builder(source)
+        .filter(Filter::new().only_enabled())
+        .build()
+        .await
+        .unwrap();
+    let read = || vexilla.flags(Context::new("u")).try_bool("new");
+    assert_eq!(read().unwrap_err().code(), ErrorCode::ParseError);
+    assert_eq!(vexilla.snapshot().problem_count(), 1);
+
+    std::fs::write(&file.0, FLAGS).unwrap();
+    vexilla.refresh().await.unwrap();
+    assert_eq!(read().unwrap(), Some(true));
+    assert_eq!(vexilla.snapshot().problem_count(), 0);
+
+    std::fs::write(&file.0, &twice).unwrap();
+    vexilla.refresh().await.unwrap();
+    assert_eq!(read().unwrap_err().code(), ErrorCode::ParseError);
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::json;
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
 use vexilla_core::{
-    BoolFlag, Context, EmptyEntity, ErrorCode, Filter, FlagSet, FloatFlag, IntFlag, Outcome,
-    Overrides, Reason, Snapshot, StringFlag, Vexilla,
+    BoolFlag, Context, ContextRef, EmptyEntity, ErrorCode, Evaluation, Filter, FlagSet, FloatFlag,
+    IntFlag, Outcome, Overrides, Reason, Snapshot, StringFlag, ValueRef, Vexilla,
 };
 
 /// A flag whose one variant everybody gets.
@@ -417,4 +417,37 @@ fn evaluations_serialize_like_flagr_s_answers() {
     );
     let unknown = serde_json::to_value(flags.evaluate("unknown")).unwrap();
     assert_eq!(unknown["errorCode"], "FLAG_NOT_FOUND");
+}
+
+#[test]
+fn of_a_repeated_attribute_the_last_counts_for_every_operator() {
+    let flags = [
+        on_for("eq", "plan", "EQ", "\"pro\""),
+        on_for("in", "plan", "IN", "[\"pro\"]"),
+        on_for("ereg", "plan", "EREG", "/^pro$/"),
+        on_for("cel", "", "CEL", "plan == 'pro' && ctx.plan == 'pro'"),
+    ];
+    let snapshot = Snapshot::new(flags);
+    assert_eq!(snapshot.problem_count(), 0);
+    for (values, expected) in [(["free", "pro"], true), (["pro", "free"], false)] {
+        let attributes = values.map(|plan| ("plan", ValueRef::String(plan)));
+        let borrowed = ContextRef::new("u").attributes(&attributes);
+        let mut owned = Context::new("u");
+        owned.extend(attributes);
+        for flag in snapshot.flags() {
+            let none = EmptyEntity::NoRollout;
+            let is_on = |evaluation: Evaluation<'_>| evaluation.try_bool().unwrap() == Some(true);
+            let key = flag.key.as_str();
+            assert_eq!(
+                is_on(snapshot.evaluate(key, &borrowed, none)),
+                expected,
+                "{key}"
+            );
+            assert_eq!(
+                is_on(snapshot.evaluate(key, &owned, none)),
+                expected,
+                "{key}"
+            );
+        }
+    }
 }

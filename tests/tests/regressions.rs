@@ -5,7 +5,7 @@
 //! does not look at.
 
 use serde_json::{Value, json};
-use vexilla_core::{Context, EmptyEntity, FlagSet, Snapshot};
+use vexilla_core::{Context, EmptyEntity, FlagSet, Snapshot, TagMatch};
 
 /// Segment id, variant id and variant key; `None` without variant.
 type Assigned = Option<(u64, u64, &'static str)>;
@@ -377,4 +377,60 @@ fn a_comment_over_two_constraints_is_a_problem_of_its_flag() {
     };
     assert_eq!(Snapshot::new(flags("q")).problems().count(), 0);
     assert_eq!(Snapshot::new(flags("q/* c */")).problems().count(), 1);
+}
+
+/// Answers that Flagr 1.2.3 gave to `POST /api/v1/evaluation/batch` for these
+/// flags in JSON-file mode: two have one ID.
+#[test]
+fn flags_with_one_id_are_found_by_the_tags_of_both() {
+    let flag = |id: u64, key: &str, variant: u64, tags: &[&str]| {
+        let tags: Vec<_> = tags.iter().map(|tag| json!({"Value": tag})).collect();
+        json!({
+            "ID": id, "Key": key, "Enabled": true, "Tags": tags,
+            "Variants": [{"ID": variant, "Key": format!("v{variant}")}],
+            "Segments": [{"ID": variant, "RolloutPercent": 100, "Distributions": [
+                {"ID": variant, "VariantID": variant, "Percent": 100}
+            ]}],
+        })
+    };
+    let file = json!({"Flags": [
+        flag(55, "one", 1, &["b", "c", "e"]),
+        flag(55, "two", 2, &["a", "c"]),
+        flag(7, "three", 3, &["a", "d"]),
+    ]});
+    let snapshot = Snapshot::new(FlagSet::from_json(file.to_string().as_bytes()).unwrap());
+    assert_eq!(snapshot.problem_count(), 0);
+    for (tags, all, any) in [
+        ("a b", "55 two v2", "7 three v3, 55 one v1"),
+        ("b a", "55 one v1", "7 three v3, 55 two v2"),
+        ("a", "7 three v3, 55 two v2", "7 three v3, 55 two v2"),
+        ("b", "55 one v1", "55 one v1"),
+        ("c", "55 two v2", "55 two v2"),
+        ("c b", "55 two v2", "55 one v1"),
+        ("b c", "55 one v1", "55 two v2"),
+        ("a d", "7 three v3", "7 three v3, 55 two v2"),
+        ("d b", "", "7 three v3, 55 one v1"),
+        ("e a c", "55 one v1", "7 three v3, 55 two v2"),
+        ("e x", "", "55 one v1"),
+        ("a a", "7 three v3, 55 two v2", "7 three v3, 55 two v2"),
+        ("", "", ""),
+    ] {
+        let names: Vec<_> = tags.split_terminator(' ').collect();
+        for (how, expected) in [(TagMatch::All, all), (TagMatch::Any, any)] {
+            let context = Context::new("u");
+            let ours: Vec<_> = snapshot
+                .evaluate_tagged(&names, how, &context, EmptyEntity::NoRollout)
+                .iter()
+                .map(|evaluation| {
+                    format!(
+                        "{} {} {}",
+                        evaluation.flag_id().unwrap_or(0),
+                        evaluation.flag_key().unwrap_or_default(),
+                        evaluation.variant_key().unwrap_or_default(),
+                    )
+                })
+                .collect();
+            assert_eq!(ours.join(", "), expected, "{tags} {how:?}");
+        }
+    }
 }

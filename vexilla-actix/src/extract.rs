@@ -6,7 +6,7 @@ use std::ops::Deref;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 
-use crate::flags::{MissingLayer, flags_from};
+use crate::flags::{FlagsFromError, flags_from};
 
 /// The flags of a request, as an argument of a handler. Derefs to
 /// [`vexilla_core::Flags`], which has all the getters.
@@ -40,8 +40,8 @@ impl From<Flags> for vexilla_core::Flags {
 }
 
 impl FromRequest for Flags {
-    type Error = MissingLayer;
-    type Future = Ready<Result<Self, MissingLayer>>;
+    type Error = FlagsFromError;
+    type Future = Ready<Result<Self, FlagsFromError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(flags_from(request).map(Self))

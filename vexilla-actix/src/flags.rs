@@ -8,7 +8,7 @@ use actix_web::dev::{Extensions, ServiceRequest};
 use actix_web::guard::GuardContext;
 use actix_web::{HttpMessage, HttpRequest, ResponseError};
 use vexilla_core::Flags;
-use vexilla_core::request::{MISSING_LAYER, RequestView};
+use vexilla_core::request::{MISSING_LAYER, ReadInRules, RequestView};
 
 use crate::settings::Settings;
 use crate::view::ActixRequest;
@@ -37,15 +37,17 @@ impl RequestFlags {
 ///
 /// # Errors
 ///
-/// If no [`VexillaLayer`](crate::VexillaLayer) stands around.
-pub fn flags_from<R: HasFlags + ?Sized>(request: &R) -> Result<Flags, MissingLayer> {
-    request.flags().ok_or(MissingLayer)
+/// [`FlagsFromError::MissingLayer`] if the route is not wrapped in a
+/// [`VexillaLayer`](crate::VexillaLayer), [`FlagsFromError::ReadInRules`] in a
+/// closure of the layer's rules.
+pub fn flags_from<R: HasFlags + ?Sized>(request: &R) -> Result<Flags, FlagsFromError> {
+    request.flags()
 }
 
 /// A request that [`flags_from`] reads, or what a guard sees of it.
 pub trait HasFlags: sealed::Sealed {
     #[doc(hidden)]
-    fn flags(&self) -> Option<Flags>;
+    fn flags(&self) -> Result<Flags, FlagsFromError>;
 }
 
 mod sealed {
@@ -56,19 +58,19 @@ mod sealed {
 }
 
 impl HasFlags for HttpRequest {
-    fn flags(&self) -> Option<Flags> {
+    fn flags(&self) -> Result<Flags, FlagsFromError> {
         flags(|| self.extensions(), || ActixRequest::of_request(self))
     }
 }
 
 impl HasFlags for ServiceRequest {
-    fn flags(&self) -> Option<Flags> {
+    fn flags(&self) -> Result<Flags, FlagsFromError> {
         self.request().flags()
     }
 }
 
 impl HasFlags for GuardContext<'_> {
-    fn flags(&self) -> Option<Flags> {
+    fn flags(&self) -> Result<Flags, FlagsFromError> {
         flags(|| self.req_data(), || ActixRequest::of_guard(self))
     }
 }
@@ -76,35 +78,52 @@ impl HasFlags for GuardContext<'_> {
 fn flags<'a>(
     extensions: impl Fn() -> Ref<'a, Extensions>,
     request: impl FnOnce() -> ActixRequest<'a>,
-) -> Option<Flags> {
+) -> Result<Flags, FlagsFromError> {
+    let missing = FlagsFromError::MissingLayer;
     let settings = {
         let extensions = extensions();
-        let record = extensions.get::<RequestFlags>()?;
+        let record = extensions.get::<RequestFlags>().ok_or(missing)?;
         if let Some(flags) = record.flags.get() {
-            return Some(flags.clone());
+            return Ok(flags.clone());
         }
         Rc::clone(&record.settings)
     };
     // Closures of the rules run here, with no borrow of the extensions held.
     let request = request().known_names(settings.header_names());
-    let context = settings.rules().context(&RequestView::new(&request));
+    let rules = settings.rules();
+    let context = rules.context_for_flags(&RequestView::new(&request))?;
     let made = settings.vexilla.flags(context);
     let extensions = extensions();
-    let record = extensions.get::<RequestFlags>()?;
-    Some(record.flags.get_or_init(|| made).clone())
+    let record = extensions.get::<RequestFlags>().ok_or(missing)?;
+    Ok(record.flags.get_or_init(|| made).clone())
 }
 
-/// No [`VexillaLayer`](crate::VexillaLayer) stands around the route: status
-/// 500, and a sentence that names the fix.
+/// Why a request has no flags: status 500, and a sentence that names the fix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MissingLayer;
+#[non_exhaustive]
+pub enum FlagsFromError {
+    /// The route is not wrapped in a [`VexillaLayer`](crate::VexillaLayer).
+    MissingLayer,
+    /// A closure of [`ContextRules`](vexilla_core::request::ContextRules) reads
+    /// flags, while the rules make the context that flags are read for.
+    ReadInRules,
+}
 
-impl fmt::Display for MissingLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(MISSING_LAYER)
+impl From<ReadInRules> for FlagsFromError {
+    fn from(_: ReadInRules) -> Self {
+        Self::ReadInRules
     }
 }
 
-impl std::error::Error for MissingLayer {}
+impl fmt::Display for FlagsFromError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MissingLayer => f.write_str(MISSING_LAYER),
+            Self::ReadInRules => ReadInRules.fmt(f),
+        }
+    }
+}
 
-impl ResponseError for MissingLayer {}
+impl std::error::Error for FlagsFromError {}
+
+impl ResponseError for FlagsFromError {}

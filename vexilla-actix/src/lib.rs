@@ -9,7 +9,7 @@ mod settings;
 mod view;
 
 pub use extract::Flags;
-pub use flags::{HasFlags, MissingLayer, flags_from};
+pub use flags::{FlagsFromError, HasFlags, flags_from};
 pub use layer::{VexillaLayer, VexillaService};
 #[doc(inline)]
 pub use vexilla_core::*;

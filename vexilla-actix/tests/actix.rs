@@ -18,8 +18,8 @@ use common::{FLAG, layer, read, rules, vexilla};
 use vexilla_actix::flag::Flag;
 use vexilla_actix::request::{ContextRules, MISSING_LAYER, header};
 use vexilla_actix::{
-    EmptyEntity, EvaluationContext, Flags, MissingLayer, RequestExtensions, Vexilla, VexillaLayer,
-    flags_from,
+    EmptyEntity, EvaluationContext, Flags, FlagsFromError, RequestExtensions, Vexilla,
+    VexillaLayer, flags_from,
 };
 
 fn fixed(value: bool) -> VexillaLayer {
@@ -137,9 +137,12 @@ async fn without_the_layer_a_handler_rejects_with_the_fix() {
     let app = App::new().route("/", get().to(read));
     let rejection = (StatusCode::INTERNAL_SERVER_ERROR, MISSING_LAYER.to_owned());
     assert_eq!(answer!(app, "/", "7"), rejection);
-    assert_eq!(MissingLayer.to_string(), MISSING_LAYER);
+    assert_eq!(FlagsFromError::MissingLayer.to_string(), MISSING_LAYER);
     let request = TestRequest::default().to_http_request();
-    assert_eq!(flags_from(&request).unwrap_err(), MissingLayer);
+    assert_eq!(
+        flags_from(&request).unwrap_err(),
+        FlagsFromError::MissingLayer
+    );
 }
 
 #[actix_web::test]
@@ -200,7 +203,7 @@ async fn middleware_inside_of_the_layer_reads_the_same_flags() {
                 get().to(async |request: HttpRequest, flags: Option<Flags>| {
                     let on = request
                         .extensions()
-                        .get::<Result<bool, MissingLayer>>()
+                        .get::<Result<bool, FlagsFromError>>()
                         .copied();
                     let id = request.match_info().query("id").to_owned();
                     format!("{id} {on:?} {:?}", flags.map(|flags| flags.bool(FLAG)))
@@ -303,6 +306,23 @@ async fn rules_within_rules_read_their_own_headers() {
         read_body(response).await,
         r#"NoneSome(String("pro"))Some(String("BR"))"#
     );
+}
+
+#[actix_web::test]
+async fn rules_that_read_flags_get_an_error_and_the_request_gets_its_flags() {
+    async fn answer(flags: Flags) -> String {
+        let context = flags.context();
+        format!("{} {:?}", context.entity_id(), context.attribute("error"))
+    }
+    let rules = ContextRules::new().with(|request, context| {
+        let within = request.native().downcast_ref::<HttpRequest>();
+        let error = within.and_then(|within| flags_from(within).err());
+        context.set("error", error.map(|error| format!("{error:?}")));
+    });
+    let app = App::new()
+        .wrap(VexillaLayer::new(vexilla()).context(rules))
+        .route("/", get().to(answer));
+    assert_eq!(body!(app, "/", "7"), r#"7 Some(String("ReadInRules"))"#);
 }
 
 #[actix_web::test]

@@ -10,8 +10,7 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::watch;
 
-use crate::flag::Flag;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{CompiledFlag, Snapshot};
 use crate::store::Store;
 
 /// What is different between two sets of flags that were served, by the flags'
@@ -21,7 +20,8 @@ use crate::store::Store;
 pub struct Change {
     /// Flags that were not there.
     pub added: BTreeSet<String>,
-    /// Flags that have another definition.
+    /// Flags that have another definition, or became invalid or valid without
+    /// one.
     pub changed: BTreeSet<String>,
     /// Flags that are gone.
     pub removed: BTreeSet<String>,
@@ -31,18 +31,17 @@ pub struct Change {
 
 impl Change {
     fn between(before: &Snapshot, now: &Snapshot) -> Self {
-        let mut known: BTreeMap<_, _> = before.flags().map(|flag| (name(flag), flag)).collect();
+        let known = before.compiled().map(|flag| (name(flag), flag));
+        let mut known: BTreeMap<_, _> = known.collect();
         let mut change = Self {
             version: now.version(),
             ..Self::default()
         };
-        for flag in now.flags() {
+        for flag in now.compiled() {
             let name = name(flag);
             match known.remove(&name) {
                 None => change.added.insert(name),
-                Some(before) => {
-                    !std::ptr::eq(before, flag) && before != flag && change.changed.insert(name)
-                }
+                Some(before) => !before.is_same_as(flag) && change.changed.insert(name),
             };
         }
         change.removed = known.into_keys().collect();
@@ -56,7 +55,8 @@ impl Change {
     }
 }
 
-fn name(flag: &Flag) -> String {
+fn name(flag: &CompiledFlag) -> String {
+    let flag = flag.definition();
     if flag.key.is_empty() {
         flag.id.to_string()
     } else {

@@ -13,6 +13,7 @@
 #[cfg(feature = "cel")]
 mod cel;
 pub(crate) mod cel_text;
+mod error;
 mod expression;
 mod go_regex;
 mod literal;
@@ -23,6 +24,9 @@ mod pattern;
 pub(crate) mod render;
 mod scanner;
 
+#[cfg(all(test, feature = "cel"))]
+pub(crate) use cel::without_threads::NoThreadFor;
+pub(crate) use error::ConditionError;
 pub(crate) use expression::{Attribute, Expression, Observer};
 pub(crate) use operand::{Mismatch, Operand};
 pub(crate) use operator::Operator;
@@ -64,12 +68,12 @@ impl Condition {
     ///
     /// # Errors
     ///
-    /// A sentence that names the constraint and what is wrong with it.
+    /// Names the constraint and what is wrong with it.
     pub(crate) fn compile(
         constraints: &[flag::Constraint],
         strictness: Strictness,
         patterns: &mut Patterns,
-    ) -> Result<Option<Self>, String> {
+    ) -> Result<Option<Self>, ConditionError> {
         let mut joined = String::new();
         let mut beyond = Vec::new();
         for constraint in constraints {
@@ -79,9 +83,10 @@ impl Condition {
                     constraint.property, constraint.operator, constraint.value
                 )
             };
+            let describe_error = |error: ConditionError| error.map(describe);
             match constraint.operator.as_str() {
                 MATCHES => beyond.push(matches(constraint).map_err(describe)?),
-                CEL => beyond.push(cel(constraint).map_err(describe)?),
+                CEL => beyond.push(cel(constraint).map_err(describe_error)?),
                 _ => {
                     if !joined.is_empty() {
                         joined.push_str(" AND ");
@@ -89,7 +94,8 @@ impl Condition {
                     let start = joined.len();
                     push_text(constraint, &mut joined).map_err(describe)?;
                     if joined.len() > MAX_TEXT {
-                        return Err(format!("the constraints have more than {MAX_TEXT} bytes"));
+                        let message = format!("the constraints have more than {MAX_TEXT} bytes");
+                        return Err(message.into());
                     }
                     if strictness == Strictness::Each {
                         let text = joined.get(start..).unwrap_or_default();
@@ -176,13 +182,16 @@ fn attribute(property: &str) -> Result<Attribute, String> {
 }
 
 #[cfg(feature = "cel")]
-fn cel(constraint: &flag::Constraint) -> Result<Expression, String> {
-    cel::CelProgram::compile(&constraint.value)
-        .map(|program| Expression::Cel(program.into()))
-        .map_err(|error| error.to_string())
+fn cel(constraint: &flag::Constraint) -> Result<Expression, ConditionError> {
+    match cel::CelProgram::compile(&constraint.value) {
+        Ok(program) => Ok(Expression::Cel(program.into())),
+        Err(error) if error.is_temporary() => Err(ConditionError::temporary(error.to_string())),
+        Err(error) => Err(error.to_string().into()),
+    }
 }
 
 #[cfg(not(feature = "cel"))]
-fn cel(_: &flag::Constraint) -> Result<Expression, String> {
-    Err("operator CEL needs the feature `cel` of vexilla-core".to_owned())
+fn cel(_: &flag::Constraint) -> Result<Expression, ConditionError> {
+    let message = "operator CEL needs the feature `cel` of vexilla-core";
+    Err(message.to_owned().into())
 }

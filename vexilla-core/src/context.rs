@@ -7,6 +7,7 @@
 //! [`Snapshot::evaluate`](crate::Snapshot::evaluate). Both are an
 //! [`EvaluationContext`].
 
+mod json;
 mod owned;
 pub(crate) mod text;
 mod value;
@@ -47,7 +48,7 @@ pub trait EvaluationContext {
         self.find(&Text::new(name))
     }
 
-    /// All attributes, each name once.
+    /// All attributes. Of several with one name, the last counts.
     fn attributes(&self) -> impl Iterator<Item = (&str, ValueRef<'_>)>;
 }
 
@@ -86,8 +87,8 @@ impl<'a> ContextRef<'a> {
         self
     }
 
-    /// Sets the attributes. Each name should stand once: of several, the first
-    /// counts.
+    /// Sets the attributes. Of several with one name, the last counts, as in a
+    /// [`Context`].
     #[must_use]
     pub const fn attributes(mut self, attributes: &'a [(&'a str, ValueRef<'a>)]) -> Self {
         self.attributes = attributes;
@@ -108,7 +109,7 @@ impl EvaluationContext for ContextRef<'_> {
     fn find(&self, name: &Text<'_>) -> Option<ValueRef<'_>> {
         self.attributes
             .iter()
-            .find(|(known, _)| same(known.as_bytes(), name.as_bytes()))
+            .rfind(|(known, _)| same(known.as_bytes(), name.as_bytes()))
             .map(|(_, value)| *value)
     }
 

@@ -82,7 +82,7 @@ impl Snapshot {
     }
 
     #[inline]
-    fn evaluate_flag<'a, C: EvaluationContext>(
+    pub(crate) fn evaluate_flag<'a, C: EvaluationContext>(
         &self,
         flag: Option<&'a CompiledFlag>,
         context: &C,

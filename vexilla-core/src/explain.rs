@@ -168,8 +168,9 @@ impl Explanation {
             flags.clone()
         };
         let evaluation = flags.look(key);
-        let overridden = matches!(flags.served().replaced(key), Some((_, None)));
-        let flag = flags.snapshot().get(key);
+        let position = flags.snapshot().position(key);
+        let overridden = matches!(flags.served().replaced(key, position), Some((_, None)));
+        let flag = position.and_then(|position| flags.snapshot().at(position));
         let segments = match flag {
             Some(flag) if !overridden && flag.problem().is_none() && flag.definition().enabled => {
                 segments(flag, flags.context())

@@ -65,8 +65,8 @@ impl Flags {
     }
 
     /// The same flags for the same context, some of them set to other values.
-    /// The overrides that are there already stay, unless a new one has the same
-    /// key.
+    /// The overrides that are there already stay, unless a new one is of the
+    /// same flag.
     #[must_use]
     pub fn with_overrides(&self, overrides: &Overrides) -> Self {
         let mut served = self.served().clone();
@@ -192,7 +192,10 @@ impl Flags {
         } = self.served();
         let keys = snapshot.flags().map(|flag| flag.key.as_str());
         let overridden = overrides.iter().flat_map(|overrides| overrides.keys());
-        let is_overridden = |key: &&str| overrides.as_ref().is_some_and(|o| o.get(key).is_some());
+        let is_overridden = |key: &&str| {
+            let overrides = overrides.as_ref();
+            overrides.is_some_and(|overrides| overrides.get(key, None, snapshot).is_some())
+        };
         let emergency = emergency.iter().flat_map(|emergency| emergency.keys());
         let emergency = emergency.filter(move |key| !is_overridden(key));
         let added = overridden.chain(emergency);
@@ -269,7 +272,7 @@ impl Flags {
     ) -> Evaluation<'a> {
         let served = self.served();
         let flag = position.and_then(|position| served.snapshot.at(position));
-        let mut evaluation = match served.replaced(key) {
+        let mut evaluation = match served.replaced(key, position) {
             Some((value, None)) => value.evaluation(flag),
             Some((value, Some(reason))) => value.evaluation(flag).with_reason(reason),
             None => Evaluation::new(flag, outcome(self, position)),

@@ -7,12 +7,17 @@ use rustc_hash::FxHashMap;
 use serde_json::json;
 
 use crate::evaluate::{Evaluation, OverrideFault};
-use crate::flag::{Flag, FlagSet, Variant};
+use crate::flag::{Flag, FlagSet, Origin, Variant};
 use crate::outcome::Outcome;
-use crate::snapshot::{CompiledFlag, Snapshot};
+use crate::snapshot::{CompiledFlag, Snapshot, decimal};
 
-/// Values of flags that are set in code, by key. They go before what the flags
-/// say, and need no flag of that key.
+/// Values of flags that are set in code. They go before what the flags say, and
+/// need no flag of that name.
+///
+/// An override names a flag as the getters do, by its key or by its ID in
+/// decimal, IDs first, and holds whichever of the two the flag is read by. If
+/// one flag has two overrides, one by its key and one by its ID, the one that
+/// was set later holds.
 ///
 /// ```
 /// use vexilla_core::{Context, Overrides, Vexilla};
@@ -22,7 +27,18 @@ use crate::snapshot::{CompiledFlag, Snapshot};
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
-    by_key: FxHashMap<Box<str>, Override>,
+    by_name: FxHashMap<Box<str>, Entry>,
+    /// Those whose name is a number in decimal, which may be a flag's ID.
+    by_id: FxHashMap<u64, Entry>,
+    /// How many were set so far.
+    count: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    value: Override,
+    /// When it was set, counted from 0.
+    order: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -81,52 +97,93 @@ impl Overrides {
     /// Sets a flag to one of its own variants. If the flag has none of that
     /// key, evaluating it is an error.
     #[must_use]
-    pub fn set_variant(mut self, key: &str, variant: &str) -> Self {
-        let value = Override::Variant(variant.into());
-        self.by_key.insert(key.into(), value);
-        self
+    pub fn set_variant(self, key: &str, variant: &str) -> Self {
+        self.insert(key, Override::Variant(variant.into()))
     }
 
     /// Makes a flag assign no variant, so that getters give their defaults.
     #[must_use]
-    pub fn set_nothing(mut self, key: &str) -> Self {
-        self.by_key.insert(key.into(), Override::Nothing);
-        self
+    pub fn set_nothing(self, key: &str) -> Self {
+        self.insert(key, Override::Nothing)
     }
 
     /// Removes what was set for a key.
     #[must_use]
     pub fn without(mut self, key: &str) -> Self {
-        self.by_key.remove(key);
+        self.by_name.remove(key);
+        if let Some(id) = decimal(key) {
+            self.by_id.remove(&id);
+        }
         self
     }
 
     /// The keys that are set, in no order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.by_key.keys().map(|key| &**key)
+        self.by_name.keys().map(|key| &**key)
     }
 
-    fn insert_variant(mut self, key: &str, variant: Variant) -> Self {
+    fn insert_variant(self, key: &str, variant: Variant) -> Self {
         let flag = Flag::new(key).enabled(true).variant(variant);
-        let made_up = Snapshot::new(FlagSet::from(vec![flag]));
-        self.by_key
-            .insert(key.into(), Override::Value(Arc::new(made_up)));
+        let mut set = FlagSet::from(vec![flag]);
+        // The rules of a file would refuse the key of a variant for `""`.
+        set.origin = Origin::Export;
+        self.insert(key, Override::Value(Arc::new(Snapshot::new(set))))
+    }
+
+    fn insert(mut self, key: &str, value: Override) -> Self {
+        let order = self.count;
+        self.insert_entry(key, Entry { value, order });
         self
     }
 
+    fn insert_entry(&mut self, key: &str, entry: Entry) {
+        self.count = self.count.max(entry.order + 1);
+        if let Some(id) = decimal(key) {
+            self.by_id.insert(id, entry.clone());
+        }
+        self.by_name.insert(key.into(), entry);
+    }
+
+    /// These, and after them `other`.
     pub(crate) fn merged(&self, other: &Self) -> Self {
         let mut merged = self.clone();
-        merged.by_key.extend(other.by_key.clone());
+        for (key, Entry { value, order }) in &other.by_name {
+            let entry = Entry {
+                value: value.clone(),
+                order: self.count + order,
+            };
+            merged.insert_entry(key, entry);
+        }
         merged
     }
 
-    pub(crate) fn get(&self, key: &str) -> Option<&Override> {
-        self.by_key.get(key)
+    /// The override of the flag at a position of the snapshot, which `key` names;
+    /// without a position, of the name itself, as no flag has it.
+    pub(crate) fn get(
+        &self,
+        key: &str,
+        position: Option<usize>,
+        snapshot: &Snapshot,
+    ) -> Option<&Override> {
+        let flag = position.and_then(|position| snapshot.at(position));
+        let Some(flag) = flag.map(CompiledFlag::definition) else {
+            return self.by_name.get(key).map(|entry| &entry.value);
+        };
+        let by_key = self.by_name.get(&*flag.key);
+        let by_id = self.by_id.get(&flag.id);
+        // A name can be that of another flag: a key that is the ID of one, or
+        // an ID that two flags have.
+        let named = || snapshot.flag(&flag.key);
+        let by_key = by_key.filter(|_| named().is_some_and(|named| named.key == flag.key));
+        let by_id = by_id.filter(|_| snapshot.position_of_id(flag.id) == position);
+        let entries = by_key.into_iter().chain(by_id);
+        let latest = entries.max_by_key(|entry| entry.order);
+        latest.map(|entry| &entry.value)
     }
 
     /// The same for many readers; `None` if nothing is set.
     pub(crate) fn shared(self) -> Option<Arc<Self>> {
-        (!self.by_key.is_empty()).then(|| Arc::new(self))
+        (!self.by_name.is_empty()).then(|| Arc::new(self))
     }
 }
 

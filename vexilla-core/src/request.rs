@@ -22,6 +22,7 @@
 mod address;
 mod field;
 mod injected;
+mod nested;
 mod rules;
 
 use std::any::Any;
@@ -30,6 +31,7 @@ use std::net::SocketAddr;
 
 pub use field::{Field, cookie, header};
 pub use injected::InjectedContext;
+pub use nested::ReadInRules;
 pub use rules::ContextRules;
 
 /// What a handler is told when no Vexilla layer stands around its route.
@@ -122,8 +124,9 @@ impl<'a> RequestView<'a> {
         found
     }
 
-    /// The first cookie of this name, as it was sent: nothing is decoded, but
-    /// double quotes around the value are taken off.
+    /// The first cookie of this name that is UTF-8, as it was sent: nothing is
+    /// decoded, but double quotes around the value are taken off. Other cookies
+    /// of the header may be anything.
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<String> {
         let mut found = None;
@@ -134,10 +137,13 @@ impl<'a> RequestView<'a> {
     /// Calls `take` with the first cookie of this name, if there is one; for
     /// `position` see [`RequestParts::headers_named`].
     fn lend_cookie(&self, name: &str, position: Option<usize>, mut take: impl FnMut(&str)) {
-        self.lend_headers(COOKIE, position, |cookies| {
-            let value = cookies.split(';').find_map(|pair| {
-                let (known, value) = pair.split_once('=')?;
-                (known.trim() == name).then(|| value.trim())
+        self.parts.headers_named(COOKIE, position, &mut |cookies| {
+            let value = cookies.split(|byte| *byte == b';').find_map(|pair| {
+                let equals = pair.iter().position(|byte| *byte == b'=')?;
+                let (known, value) = pair.split_at(equals);
+                let is_named = known.trim_ascii() == name.as_bytes();
+                let value = value.get(1..).filter(|_| is_named)?;
+                std::str::from_utf8(value.trim_ascii()).ok()
             });
             let Some(value) = value else { return true };
             let unquoted = value

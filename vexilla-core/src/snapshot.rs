@@ -9,6 +9,7 @@
 mod compiled;
 mod hint;
 mod index;
+mod tags;
 
 use std::sync::Arc;
 
@@ -19,10 +20,11 @@ pub(crate) use compiled::{CompiledFlag, CompiledSegment};
 use crate::constraint::Patterns;
 use crate::context::text::same;
 use crate::filter::{Filter, FilterReport};
-use crate::flag::{Flag, FlagSet};
+use crate::flag::{Flag, FlagSet, Origin};
 pub(crate) use hint::PositionHint;
 use hint::SnapshotNumber;
 use index::KeyIndex;
+pub use tags::TagMatch;
 
 /// An immutable set of flags, ready to be evaluated.
 #[derive(Debug, Default)]
@@ -35,16 +37,6 @@ pub struct Snapshot {
     version: u64,
     left_out: FilterReport,
     problem_count: usize,
-}
-
-/// How several tags are asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TagMatch {
-    /// Flags that have at least one of the tags.
-    #[default]
-    Any,
-    /// Flags that have every one of the tags.
-    All,
 }
 
 /// A flag that cannot be evaluated, and why.
@@ -68,7 +60,10 @@ impl Snapshot {
     }
 
     /// Compiles the flags of a set that a filter holds. Flags that did not
-    /// change are shared with the snapshot before.
+    /// change are shared with the snapshot before, invalid ones included. A flag
+    /// is compiled again if its definition changed, if its set finds other
+    /// faults in it (a second flag with its key was added or removed), or if it
+    /// could not be compiled for a reason that may pass.
     #[must_use]
     pub fn build(mut set: FlagSet, filter: &Filter, previous: Option<&Self>) -> Self {
         // Ids, versions and clashing keys are those of the whole set.
@@ -87,9 +82,8 @@ impl Snapshot {
                 snapshot.left_out.add(&flag);
                 continue;
             }
-            let unchanged = previous
-                .filter(|_| faults.is_empty())
-                .and_then(|previous| previous.unchanged(&flag, origin));
+            let unchanged =
+                previous.and_then(|previous| previous.unchanged(&flag, origin, &faults));
             let compiled = unchanged.unwrap_or_else(|| {
                 Arc::new(CompiledFlag::new(flag, origin, &faults, &mut patterns))
             });
@@ -111,10 +105,15 @@ impl Snapshot {
         self.flags.push(flag);
     }
 
-    fn unchanged(&self, flag: &Flag, origin: crate::flag::Origin) -> Option<Arc<CompiledFlag>> {
+    fn unchanged(
+        &self,
+        flag: &Flag,
+        origin: Origin,
+        faults: &[String],
+    ) -> Option<Arc<CompiledFlag>> {
         self.flags
             .get(self.position_of(flag)?)
-            .filter(|known| known.is_made_of(flag, origin))
+            .filter(|known| known.is_made_of(flag, origin, faults))
             .cloned()
     }
 
@@ -143,6 +142,11 @@ impl Snapshot {
             Some(index) => Some(*index),
             None => self.named(key),
         }
+    }
+
+    /// Where the flag of this id stands; the last of several.
+    pub(crate) fn position_of_id(&self, id: u64) -> Option<usize> {
+        self.by_id.get(&id).copied()
     }
 
     /// As [`position`](Self::position), but searches a key only once for each
@@ -205,24 +209,6 @@ impl Snapshot {
         self.flags.iter().map(|flag| &**flag)
     }
 
-    /// The ids of all flags with these tags, ascending; with no tags, none.
-    #[must_use]
-    pub fn tagged(&self, tags: &[&str], how: TagMatch) -> Vec<u64> {
-        let has = |flag: &Flag, tag: &str| flag.tags.iter().any(|known| known.value == tag);
-        let mut ids: Vec<_> = self
-            .flags()
-            .filter(|flag| match how {
-                _ if tags.is_empty() => false,
-                TagMatch::Any => tags.iter().any(|tag| has(flag, tag)),
-                TagMatch::All => tags.iter().all(|tag| has(flag, tag)),
-            })
-            .map(|flag| flag.id)
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids
-    }
-
     /// The flags that cannot be evaluated.
     pub fn problems(&self) -> impl Iterator<Item = Problem> {
         self.compiled().filter_map(|flag| {
@@ -252,10 +238,30 @@ impl Snapshot {
         self.flags.is_empty()
     }
 
-    /// Whether two snapshots hold the same flags with the same definitions;
-    /// their order does not matter, as Flagr's export has none.
+    /// Whether two snapshots hold the same flags: equal definitions with equal
+    /// problems. Their order does not matter, as Flagr's export has none.
+    ///
+    /// Equal definitions alone do not make equal flags. A flag can be invalid
+    /// because of another one with its key, and a `CEL` constraint because the
+    /// system was short of threads when it was compiled.
     #[must_use]
     pub fn same_flags(&self, other: &Self) -> bool {
+        self.all_alike(other, CompiledFlag::is_same_as)
+    }
+
+    /// Whether two snapshots were compiled from the same definitions, whatever
+    /// became of them: whether their sources gave the same.
+    #[must_use]
+    pub fn same_definitions(&self, other: &Self) -> bool {
+        self.all_alike(other, |one, other| one.definition() == other.definition())
+    }
+
+    /// Whether there are as many flags in `other`, and each pair is alike.
+    fn all_alike(
+        &self,
+        other: &Self,
+        alike: impl Fn(&CompiledFlag, &CompiledFlag) -> bool,
+    ) -> bool {
         let by_id = |snapshot: &Self| {
             let mut flags = snapshot.flags.clone();
             flags.sort_by_key(|flag| flag.definition().id);
@@ -265,7 +271,7 @@ impl Snapshot {
             && by_id(self)
                 .iter()
                 .zip(by_id(other))
-                .all(|(one, other)| one.definition() == other.definition())
+                .all(|(one, other)| alike(one, &other))
     }
 
     /// The greatest `SnapshotID` of the flags, those included that a filter
@@ -284,7 +290,7 @@ impl Snapshot {
 
 /// The number that a text is the decimal spelling of, as Go prints it.
 #[inline]
-fn decimal(text: &str) -> Option<u64> {
+pub(crate) fn decimal(text: &str) -> Option<u64> {
     match text.as_bytes() {
         [b'0'] => Some(0),
         [b'1'..=b'9', rest @ ..] if rest.len() < 20 && rest.iter().all(u8::is_ascii_digit) => {
@@ -293,3 +299,6 @@ fn decimal(text: &str) -> Option<u64> {
         _ => None,
     }
 }
+
+#[cfg(all(test, feature = "refresh"))]
+mod tests;

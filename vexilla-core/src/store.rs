@@ -72,14 +72,21 @@ impl Served {
         self.overrides.is_some() || self.emergency.is_some()
     }
 
-    /// The value that was put in place of a flag's own, and the reason to give
-    /// for it if that is another than an override's.
-    pub(crate) fn replaced(&self, key: &str) -> Option<(&Override, Option<Reason>)> {
-        let overrides = self.overrides.as_ref().and_then(|values| values.get(key));
-        let emergency = || self.emergency.as_ref()?.get(key);
-        overrides
-            .map(|value| (value, None))
-            .or_else(|| Some((emergency()?, Some(Reason::Default))))
+    /// The value that was put in place of the flag's own, and the reason to give
+    /// for it if that is another than an override's. The flag is the one of this
+    /// key, which stands at `position`.
+    pub(crate) fn replaced(
+        &self,
+        key: &str,
+        position: Option<usize>,
+    ) -> Option<(&Override, Option<Reason>)> {
+        let overrides = self.overrides.as_deref();
+        let emergency = self.emergency.as_deref();
+        let value = overrides.and_then(|values| values.get(key, position, &self.snapshot));
+        value.map(|value| (value, None)).or_else(|| {
+            let value = emergency?.get(key, position, &self.snapshot)?;
+            Some((value, Some(Reason::Default)))
+        })
     }
 }
 

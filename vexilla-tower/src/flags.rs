@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use http::Request;
 use http::request::Parts;
 use vexilla_core::Flags;
-use vexilla_core::request::{MISSING_LAYER, RequestView};
+use vexilla_core::request::{MISSING_LAYER, ReadInRules, RequestView};
 
 use crate::settings::Settings;
 use crate::view::{FindPeer, HttpRequest};
@@ -27,14 +27,20 @@ impl RequestFlags {
         }
     }
 
-    pub(crate) fn flags<'a>(&'a self, request: impl FnOnce(FindPeer) -> HttpRequest<'a>) -> Flags {
-        let make = || {
-            let settings = &*self.settings;
-            let request = request(settings.find_peer).known_names(settings.header_names());
-            let context = settings.rules().context(&RequestView::new(&request));
-            settings.vexilla.flags(context)
-        };
-        self.flags.get_or_init(make).clone()
+    pub(crate) fn flags<'a>(
+        &'a self,
+        request: impl FnOnce(FindPeer) -> HttpRequest<'a>,
+    ) -> Result<Flags, ReadInRules> {
+        if let Some(flags) = self.flags.get() {
+            return Ok(flags.clone());
+        }
+        let settings = &*self.settings;
+        let request = request(settings.find_peer).known_names(settings.header_names());
+        let rules = settings.rules();
+        let context = rules.context_for_flags(&RequestView::new(&request))?;
+        // If another thread was faster, its flags stay.
+        let flags = self.flags.get_or_init(|| settings.vexilla.flags(context));
+        Ok(flags.clone())
     }
 }
 
@@ -46,15 +52,17 @@ impl RequestFlags {
 ///
 /// # Errors
 ///
-/// If no [`VexillaLayer`](crate::VexillaLayer) stands around.
-pub fn flags_from<R: HasFlags + ?Sized>(request: &R) -> Result<Flags, MissingLayer> {
-    request.flags().ok_or(MissingLayer)
+/// [`FlagsFromError::MissingLayer`] if the route is not wrapped in a
+/// [`VexillaLayer`](crate::VexillaLayer), [`FlagsFromError::ReadInRules`] in a
+/// closure of the layer's rules.
+pub fn flags_from<R: HasFlags + ?Sized>(request: &R) -> Result<Flags, FlagsFromError> {
+    request.flags()
 }
 
 /// A request, or its parts, that [`flags_from`] reads.
 pub trait HasFlags: sealed::Sealed {
     #[doc(hidden)]
-    fn flags(&self) -> Option<Flags>;
+    fn flags(&self) -> Result<Flags, FlagsFromError>;
 }
 
 mod sealed {
@@ -64,27 +72,45 @@ mod sealed {
 }
 
 impl<B> HasFlags for Request<B> {
-    fn flags(&self) -> Option<Flags> {
-        let record = self.extensions().get::<RequestFlags>()?;
-        Some(record.flags(|find_peer| HttpRequest::of(self, find_peer)))
+    fn flags(&self) -> Result<Flags, FlagsFromError> {
+        let record = self.extensions().get::<RequestFlags>();
+        let record = record.ok_or(FlagsFromError::MissingLayer)?;
+        Ok(record.flags(|find_peer| HttpRequest::of(self, find_peer))?)
     }
 }
 
 impl HasFlags for Parts {
-    fn flags(&self) -> Option<Flags> {
-        let record = self.extensions.get::<RequestFlags>()?;
-        Some(record.flags(|find_peer| HttpRequest::of_parts(self, find_peer)))
+    fn flags(&self) -> Result<Flags, FlagsFromError> {
+        let record = self.extensions.get::<RequestFlags>();
+        let record = record.ok_or(FlagsFromError::MissingLayer)?;
+        Ok(record.flags(|find_peer| HttpRequest::of_parts(self, find_peer))?)
     }
 }
 
-/// No [`VexillaLayer`](crate::VexillaLayer) stands around the route.
+/// Why a request has no flags. Its sentence names the fix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MissingLayer;
+#[non_exhaustive]
+pub enum FlagsFromError {
+    /// The route is not wrapped in a [`VexillaLayer`](crate::VexillaLayer).
+    MissingLayer,
+    /// A closure of [`ContextRules`](vexilla_core::request::ContextRules) reads
+    /// flags, while the rules make the context that flags are read for.
+    ReadInRules,
+}
 
-impl fmt::Display for MissingLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(MISSING_LAYER)
+impl From<ReadInRules> for FlagsFromError {
+    fn from(_: ReadInRules) -> Self {
+        Self::ReadInRules
     }
 }
 
-impl Error for MissingLayer {}
+impl fmt::Display for FlagsFromError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MissingLayer => f.write_str(MISSING_LAYER),
+            Self::ReadInRules => ReadInRules.fmt(f),
+        }
+    }
+}
+
+impl Error for FlagsFromError {}

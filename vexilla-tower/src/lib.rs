@@ -7,7 +7,7 @@ pub mod ops;
 mod settings;
 mod view;
 
-pub use flags::{HasFlags, MissingLayer, flags_from};
+pub use flags::{FlagsFromError, HasFlags, flags_from};
 pub use layer::{VexillaLayer, VexillaService};
 #[doc(inline)]
 pub use vexilla_core::*;

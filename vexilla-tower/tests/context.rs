@@ -8,7 +8,8 @@ use common::{by, context, with};
 use http::Request;
 use vexilla_tower::request::{ContextRules, Field, cookie, header};
 use vexilla_tower::{
-    EvaluationContext, PeerAddr, RequestExtensions, Value, ValueRef, Vexilla, VexillaLayer,
+    EvaluationContext, FlagsFromError, PeerAddr, RequestExtensions, Value, ValueRef, Vexilla,
+    VexillaLayer, flags_from,
 };
 
 /// The entity that the default rules find in headers.
@@ -125,8 +126,9 @@ fn bytes_that_are_no_text_are_passed_over() {
         entity(&[("x-user-id", broken), ("cookie", b"user_id=8")]),
         "8"
     );
-    let cookies: [(_, &[u8]); 2] = [("cookie", b"a=\xff; user_id=1"), ("cookie", b"user_id=8")];
+    let cookies: [(_, &[u8]); 2] = [("cookie", b"user_id=\xff; a=1"), ("cookie", b"user_id=8")];
     assert_eq!(entity(&cookies), "8");
+    assert_eq!(entity(&[("cookie", b"a=\xff; user_id=7")]), "7");
     assert_eq!(entity(&[("x-user-id", "Zoë".as_bytes())]), "Zoë");
     let context = by(ContextRules::new(), with(&[("user-agent", broken)]));
     assert_eq!(context.attribute("user_agent"), None);
@@ -362,4 +364,20 @@ fn rules_within_rules_read_their_own_headers() {
     for (name, value) in [("plan", "pro"), ("country", "BR"), ("tier", "premium")] {
         assert_eq!(context.attribute(name), Some(ValueRef::String(value)));
     }
+}
+
+#[test]
+fn rules_that_read_flags_get_an_error_and_the_request_gets_its_flags() {
+    let rules = ContextRules::new().with(|request, context| {
+        let extensions = request.native().downcast_ref::<http::Extensions>();
+        let mut within = Request::new(());
+        *within.extensions_mut() = extensions.cloned().unwrap_or_default();
+        let error = flags_from(&within).map(|_| ()).unwrap_err();
+        assert_eq!(error, FlagsFromError::ReadInRules);
+        context.set("error", error.to_string());
+    });
+    let context = by(rules, with(&[("x-user-id", b"7")]));
+    assert_eq!(context.entity_id(), "7");
+    let error = FlagsFromError::ReadInRules.to_string();
+    assert_eq!(context.attribute("error"), Some(ValueRef::String(&error)));
 }

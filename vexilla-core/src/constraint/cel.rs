@@ -63,6 +63,8 @@ mod scan;
 mod slots;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod without_threads;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -77,7 +79,6 @@ use crate::context::ValueRef;
 
 /// The stack for compiling, in bytes: what passes the limits needs 4 to 8 MiB in a debug build. Only
 /// what is used of it is ever taken from the machine.
-#[cfg(not(target_arch = "wasm32"))]
 const STACK: usize = 32 * 1024 * 1024;
 
 /// A compiled CEL expression.
@@ -95,7 +96,11 @@ impl CelProgram {
     /// When it is no CEL, uses a function that there is not, is beyond a limit, or makes the
     /// parser panic. Also when the system gives no thread to compile on.
     pub(crate) fn compile(source: &str) -> Result<Self, CelError> {
-        let compiled = on_large_stack(|| {
+        #[cfg(not(test))]
+        let stack = STACK;
+        #[cfg(test)]
+        let stack = without_threads::stack_for(source);
+        let compiled = on_large_stack(stack, || {
             catch_unwind(|| compile::compile(source)).unwrap_or_else(|_| {
                 Err(Fault::new(
                     Position::START,
@@ -156,21 +161,25 @@ impl CelProgram {
     }
 }
 
-/// Runs `compile` where it has [`STACK`] bytes of stack.
+/// Runs `compile` where it has so many bytes of stack.
 #[cfg(not(target_arch = "wasm32"))]
 fn on_large_stack(
+    stack: usize,
     compile: impl FnOnce() -> Result<Compiled, Fault> + Send,
 ) -> Result<Compiled, Fault> {
-    let fault = |message: &str| Err(Fault::new(Position::START, message.to_owned()));
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .name("vexilla-cel".to_owned())
-            .stack_size(STACK);
+            .stack_size(stack);
         match thread.spawn_scoped(scope, compile) {
-            Ok(thread) => thread
-                .join()
-                .unwrap_or_else(|_| fault("the parser panicked")),
-            Err(_) => fault("the system gives no thread to compile it on, try again later"),
+            Ok(thread) => thread.join().unwrap_or_else(|_| {
+                let message = "the parser panicked".to_owned();
+                Err(Fault::new(Position::START, message))
+            }),
+            Err(_) => Err(Fault::temporary(
+                "the system gives no thread to compile it on; it is compiled again at the next fetch"
+                    .to_owned(),
+            )),
         }
     })
 }
@@ -178,6 +187,7 @@ fn on_large_stack(
 /// Runs `compile` in place: there are no threads here.
 #[cfg(target_arch = "wasm32")]
 fn on_large_stack(
+    _: usize,
     compile: impl FnOnce() -> Result<Compiled, Fault> + Send,
 ) -> Result<Compiled, Fault> {
     compile()

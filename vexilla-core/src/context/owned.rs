@@ -1,13 +1,8 @@
 //! The context that owns what it holds.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-
-use serde::de::{MapAccess, Visitor};
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use smallvec::SmallVec;
 // Without weak references: to see that nobody shares a context, and that it may
@@ -21,8 +16,11 @@ use super::{AttributeValue, EvaluationContext, Map, Text, Value, ValueRef};
 /// An entity and its attributes, owned.
 ///
 /// A context with up to eight attributes costs two allocations, lists and maps
-/// aside, and those of strings that do not fit into the room made at first.
-/// Clones share everything until one of them is changed.
+/// aside, and those of strings that do not fit into the room made at first or
+/// are longer than 64 KiB. Clones share everything until one of them is changed.
+///
+/// A value that is replaced is freed, short strings some at a time: at most as
+/// many bytes as are in use, or 1 KiB, wait for that.
 ///
 /// ```
 /// use vexilla_core::Context;
@@ -46,8 +44,10 @@ pub struct Context {
 
 #[derive(Clone, Default)]
 struct Inner {
-    /// Every string of the context, one behind the other.
+    /// Every string of the context that is not long, one behind the other.
     text: String,
+    /// How many bytes of the text belong to strings that were replaced.
+    unused: usize,
     entity_id: Span,
     entity_type: Span,
     attributes: SmallVec<[Attribute; FEW]>,
@@ -60,6 +60,11 @@ struct Inner {
 const FEW: usize = 8;
 /// From so many attributes on, a walk over them is no longer fast.
 const MANY: usize = 32;
+/// Strings that are longer than this have an allocation of their own, in bytes:
+/// copying one costs more than that.
+const LONG: usize = 64 << 10;
+/// So many bytes may be unused whatever else there is.
+const SLACK: usize = 1 << 10;
 
 /// A part of the text, in bytes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -81,6 +86,7 @@ enum Stored {
     Bool(bool),
     Number(f64),
     String(Span, Head),
+    LongString(Box<str>),
     List(Box<[Value]>),
     Map(Box<Map>),
 }
@@ -91,7 +97,7 @@ impl Context {
     #[must_use]
     pub fn new(entity_id: &str) -> Self {
         let mut inner = Inner::with_capacity(entity_id.len() + 96, 0);
-        inner.entity_id = inner.push(entity_id);
+        inner.entity_id = inner.push_name(entity_id);
         inner.into()
     }
 
@@ -119,13 +125,17 @@ impl Context {
     /// Sets the entity, as [`Context::new`] does.
     pub fn set_entity_id(&mut self, entity_id: &str) {
         let inner = Arc::make_mut(&mut self.inner);
-        inner.entity_id = inner.push(entity_id);
+        let id = inner.push_name(entity_id);
+        let replaced = std::mem::replace(&mut inner.entity_id, id);
+        inner.free(replaced);
     }
 
     /// Sets the kind of entity, such as `user`.
     pub fn set_entity_type(&mut self, entity_type: &str) {
         let inner = Arc::make_mut(&mut self.inner);
-        inner.entity_type = inner.push(entity_type);
+        let entity_type = inner.push_name(entity_type);
+        let replaced = std::mem::replace(&mut inner.entity_type, entity_type);
+        inner.free(replaced);
     }
 
     /// Sets an attribute; of two with one name, the later counts.
@@ -139,7 +149,10 @@ impl Context {
 
     fn set_text(&mut self, name: &str, text: &str) {
         let inner = Arc::make_mut(&mut self.inner);
-        let value = Stored::String(inner.push(text), Head::of(text.as_bytes()));
+        let value = match inner.push(text) {
+            Some(span) => Stored::String(span, Head::of(text.as_bytes())),
+            None => Stored::LongString(text.into()),
+        };
         inner.store(name, value);
     }
 
@@ -148,6 +161,7 @@ impl Context {
             Value::Null => Stored::Null,
             Value::Bool(value) => Stored::Bool(value),
             Value::Number(value) => Stored::Number(value),
+            Value::String(text) if text.len() > LONG => Stored::LongString(text.into()),
             Value::String(text) => return self.set_text(name, &text),
             Value::List(items) => Stored::List(items.into()),
             Value::Map(members) => Stored::Map(Box::new(members)),
@@ -160,6 +174,7 @@ impl Inner {
     fn with_capacity(text: usize, attributes: usize) -> Self {
         Self {
             text: String::with_capacity(text),
+            unused: 0,
             entity_id: Span::default(),
             entity_type: Span::default(),
             attributes: SmallVec::with_capacity(attributes),
@@ -179,9 +194,14 @@ impl Inner {
             }
         };
         match known.and_then(|position| self.attributes.get_mut(position)) {
-            Some(attribute) => attribute.value = value,
+            Some(attribute) => {
+                let replaced = std::mem::replace(&mut attribute.value, value);
+                if let Stored::String(span, _) = replaced {
+                    self.free(span);
+                }
+            }
             None => {
-                let name = self.push(name);
+                let name = self.push_name(name);
                 self.attributes.push(Attribute { head, name, value });
                 if self.attributes.len() >= MANY {
                     self.index_last();
@@ -229,17 +249,65 @@ impl Inner {
         name.is(attribute.head, || self.bytes(attribute.name))
     }
 
-    /// Adds to the text. What does not fit into 4 GiB is left out.
-    fn push(&mut self, text: &str) -> Span {
-        let span = u32::try_from(self.text.len())
-            .ok()
-            .zip(u32::try_from(text.len()).ok())
-            .filter(|(start, length)| start.checked_add(*length).is_some());
-        let Some((start, length)) = span else {
-            return Span::default();
-        };
+    /// Adds to the text, unless the string is long or does not fit.
+    #[inline]
+    fn push(&mut self, text: &str) -> Option<Span> {
+        if text.len() > LONG {
+            return None;
+        }
+        self.push_any(text)
+    }
+
+    /// Adds a name or an id, however long it is. One that does not fit into
+    /// 4 GiB is empty.
+    #[inline]
+    fn push_name(&mut self, name: &str) -> Span {
+        self.push_any(name).unwrap_or_else(|| {
+            let bytes = name.len();
+            tracing::error!(bytes, "the names of a context have more than 4 GiB");
+            Span::default()
+        })
+    }
+
+    #[inline]
+    fn push_any(&mut self, text: &str) -> Option<Span> {
+        let start = u32::try_from(self.text.len()).ok()?;
+        let length = u32::try_from(text.len()).ok()?;
+        start.checked_add(length)?;
         self.text.push_str(text);
-        Span { start, length }
+        Some(Span { start, length })
+    }
+
+    /// A part of the text is no longer used.
+    fn free(&mut self, span: Span) {
+        self.unused += span.length as usize;
+        if self.unused > SLACK && self.unused > self.text.len() / 2 {
+            self.compact();
+        }
+    }
+
+    /// Copies the text without what is unused. It copies less than was added
+    /// since the last time.
+    #[cold]
+    fn compact(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        let mut used = String::with_capacity(text.len().saturating_sub(self.unused));
+        let mut keep = |span: &mut Span| {
+            let kept = text.get(span.range()).unwrap_or_default();
+            // Not beyond what the text had, which fitted.
+            span.start = u32::try_from(used.len()).unwrap_or(u32::MAX);
+            used.push_str(kept);
+        };
+        keep(&mut self.entity_id);
+        keep(&mut self.entity_type);
+        for attribute in &mut self.attributes {
+            keep(&mut attribute.name);
+            if let Stored::String(span, _) = &mut attribute.value {
+                keep(span);
+            }
+        }
+        self.text = used;
+        self.unused = 0;
     }
 
     #[inline]
@@ -260,6 +328,7 @@ impl Inner {
             Stored::Bool(value) => ValueRef::Bool(*value),
             Stored::Number(value) => ValueRef::Number(*value),
             Stored::String(span, _) => ValueRef::String(self.str(*span)),
+            Stored::LongString(text) => ValueRef::String(text),
             Stored::List(items) => ValueRef::List(items),
             Stored::Map(members) => ValueRef::Map(members),
         }
@@ -303,6 +372,7 @@ impl EvaluationContext for Context {
         let inner = &*self.inner;
         match &inner.attribute(name)?.value {
             Stored::String(span, head) => Some(string.is(*head, || inner.bytes(*span))),
+            Stored::LongString(text) => Some(string.as_bytes() == text.as_bytes()),
             _ => None,
         }
     }
@@ -350,61 +420,6 @@ impl<'v, N: AsRef<str>, V: Into<AttributeValue<'v>>> Extend<(N, V)> for Context 
     }
 }
 
-impl Serialize for Context {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct Attributes<'a>(&'a Context);
-        impl Serialize for Attributes<'_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_map(self.0.attributes())
-            }
-        }
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("entityID", self.entity_id())?;
-        map.serialize_entry("entityType", self.entity_type())?;
-        map.serialize_entry("entityContext", &Attributes(self))?;
-        map.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for Context {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Context;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object with entityID, entityType and entityContext")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Context, A::Error> {
-                let mut context = Context::default();
-                while let Some(name) = access.next_key::<Cow<'de, str>>()? {
-                    match &*name {
-                        "entityID" => {
-                            let id = access.next_value::<Option<Cow<'de, str>>>()?;
-                            context.set_entity_id(&id.unwrap_or_default());
-                        }
-                        "entityType" => {
-                            let kind = access.next_value::<Option<Cow<'de, str>>>()?;
-                            context.set_entity_type(&kind.unwrap_or_default());
-                        }
-                        "entityContext" => {
-                            if let Value::Map(members) = access.next_value()? {
-                                context.extend(members);
-                            }
-                        }
-                        _ => {
-                            access.next_value::<serde::de::IgnoredAny>()?;
-                        }
-                    }
-                }
-                Ok(context)
-            }
-        }
-        deserializer.deserialize_map(Members)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -447,23 +462,89 @@ mod tests {
         assert_eq!(changed.attribute("plan"), Some(ValueRef::String("pro")));
     }
 
-    #[test]
-    fn json_there_and_back() {
-        let json = r#"{"entityID":"u1","entityType":"user","entityContext":{"age":31,"ok":true,"pi":3.5,"tags":["a",null],"nested":{"x":"y"},"none":null}}"#;
-        let context: Context = serde_json::from_str(json).unwrap();
-        assert_eq!(context.entity_id(), "u1");
-        assert_eq!(context.attribute("age"), Some(ValueRef::Number(31.0)));
-        assert_eq!(context.attribute("none"), Some(ValueRef::Null));
-        assert_eq!(context.attribute("gone"), None);
-        let back: Context =
-            serde_json::from_str(&serde_json::to_string(&context).unwrap()).unwrap();
-        assert_eq!(back, context);
+    /// How much memory the text takes, in bytes.
+    fn room(context: &Context) -> usize {
+        context.inner.text.capacity()
     }
 
     #[test]
-    fn a_context_that_is_no_object_is_none() {
-        let context: Context =
-            serde_json::from_str(r#"{"entityID":"u","entityContext":5,"flagKey":"x"}"#).unwrap();
-        assert_eq!(context.attributes().count(), 0);
+    fn replaced_strings_are_freed() {
+        for length in [1, 100, 1 << 10, LONG - 1, LONG, LONG + 1, 3 * LONG] {
+            let mut context = Context::new("user").with("plan", "free");
+            for n in 0..(4 * LONG.div_ceil(length)).clamp(200, 20_000) {
+                let text = "x".repeat(length) + &n.to_string();
+                context.set("blob", &text);
+                context.set("other", n);
+                assert_eq!(context.attribute("blob"), Some(ValueRef::String(&text)));
+                assert!(room(&context) <= 2048 + 6 * length, "{length}, {n}");
+            }
+            assert_eq!(context.attribute("plan"), Some(ValueRef::String("free")));
+            assert_eq!(context.entity_id(), "user");
+            context.set("blob", 1);
+            context.set("plan", "x".repeat(SLACK + 1));
+            context.set("plan", "");
+            assert!(room(&context) <= 2048, "{length}: {}", room(&context));
+        }
+    }
+
+    #[test]
+    fn replaced_ids_are_freed() {
+        let mut context = Context::new("").with("plan", "free");
+        for n in 0..10_000 {
+            context.set_entity_id(&format!("entity {n:>100}"));
+            context.set_entity_type(&format!("type {n}"));
+            assert!(room(&context) <= 4096);
+        }
+        assert_eq!(context.entity_id(), format!("entity {:>100}", 9_999));
+        assert_eq!(context.entity_type(), "type 9999");
+        assert_eq!(context.attribute("plan"), Some(ValueRef::String("free")));
+    }
+
+    #[test]
+    fn a_context_changed_over_and_over_is_as_one_made_at_once() {
+        let mut random = 1_u64;
+        let mut below = |end: u64| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (random >> 33) % end
+        };
+        let mut model = BTreeMap::new();
+        let mut context = Context::default();
+        for step in 0..5_000 {
+            let name = format!("attribute-{}", below(2 * MANY as u64));
+            let length = usize::try_from(below(200)).unwrap();
+            let value = match below(4) {
+                0 => Value::from(step),
+                1 => Value::from(vec![step]),
+                2 => Value::from("é".repeat(LONG / 2 + length)),
+                _ => Value::from("é".repeat(length)),
+            };
+            context.set(&name, value.clone());
+            model.insert(name, value);
+            if step % 100 == 0 {
+                let made = model
+                    .iter()
+                    .fold(Context::default(), |made, (name, value)| {
+                        made.with(name, value.clone())
+                    });
+                assert_eq!(context, made, "step {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_string_is_a_string() {
+        let long = "x".repeat(LONG + 1);
+        let context = Context::new(&long)
+            .with("long", &long)
+            .with("moved", long.clone());
+        assert_eq!(context.entity_id(), long);
+        for name in ["long", "moved"] {
+            assert_eq!(context.attribute(name), Some(ValueRef::String(&long)));
+            let name = Text::new(name);
+            assert_eq!(context.is(&name, &Text::new(&long)), Some(true));
+            assert_eq!(context.is(&name, &Text::new("x")), Some(false));
+        }
     }
 }

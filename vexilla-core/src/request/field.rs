@@ -42,7 +42,7 @@ pub fn header(name: impl Into<Cow<'static, str>>) -> Field {
     Field::at(Place::Header(small_letters(name.into())))
 }
 
-/// The cookie of this name, exactly. Of several, the first.
+/// The cookie of this name, exactly. Of several, the first that is UTF-8.
 #[must_use]
 pub fn cookie(name: impl Into<Cow<'static, str>>) -> Field {
     Field::at(Place::Cookie(name.into()))

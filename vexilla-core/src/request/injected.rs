@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::RequestView;
@@ -16,12 +17,22 @@ use crate::context::Context;
 /// - `@http_<header>` for the headers named, in small letters with `_` for `-`;
 ///   several values are joined by `, `. A header takes the place of an attribute
 ///   of that name; without the header the attribute stays.
+///
+/// Two headers can give one attribute: a client can send `x-auth_role` beside
+/// the `x-auth-role` of a proxy. Flagr takes either, by chance. Here the name
+/// with dashes wins (the first in the order of bytes), and the first such
+/// request of the rules is logged.
 #[derive(Clone)]
 pub struct InjectedContext {
     headers: Vec<String>,
     prefixes: Vec<String>,
     now: Arc<dyn Fn() -> SystemTime + Send + Sync>,
+    /// Two headers that give one attribute were logged.
+    logged: Arc<AtomicBool>,
 }
+
+/// How much of a header's name is logged, in characters.
+const LOGGED_NAME: usize = 64;
 
 impl Default for InjectedContext {
     fn default() -> Self {
@@ -37,6 +48,7 @@ impl InjectedContext {
             headers: Vec::new(),
             prefixes: Vec::new(),
             now: Arc::new(SystemTime::now),
+            logged: Arc::default(),
         }
     }
 
@@ -97,12 +109,41 @@ impl InjectedContext {
                 None => found.push((name.to_owned(), vec![value])),
             }
         });
-        for (name, values) in found {
-            if values.iter().any(|value| !value.is_empty()) || values.len() > 1 {
-                let name = format!("@http_{}", name.replace('-', "_"));
-                context.set(&name, values.join(", "));
+        found
+            .retain(|(_, values)| values.len() > 1 || values.iter().any(|value| !value.is_empty()));
+        let found = found.into_iter().map(|(name, values)| {
+            let attribute = format!("@http_{}", name.replace('-', "_"));
+            (attribute, name, values)
+        });
+        let mut found: Vec<_> = found.collect();
+        found.sort_unstable_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
+        // Of those that give one attribute, the first has dashes where others
+        // do not.
+        found.dedup_by(|later, first| {
+            let is_same = later.0 == first.0;
+            if is_same {
+                self.log_ignored(&later.1, &first.1);
             }
+            is_same
+        });
+        for (attribute, _, values) in found {
+            context.set(&attribute, values.join(", "));
         }
+    }
+
+    /// Logs, once for all clones, that a header was ignored: names come from
+    /// requests, so that there could be any number of them.
+    #[cold]
+    fn log_ignored(&self, ignored: &str, taken: &str) {
+        if self.logged.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let cut = |name: &str| name.chars().take(LOGGED_NAME).collect::<String>();
+        tracing::warn!(
+            ignored = cut(ignored),
+            taken = cut(taken),
+            "a request has two headers that give the same injected attribute; others are not logged"
+        );
     }
 }
 

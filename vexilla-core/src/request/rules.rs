@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::address::AddressText;
-use super::{Field, InjectedContext, RequestView, cookie, header};
+use super::nested::Making;
+use super::{Field, InjectedContext, ReadInRules, RequestView, cookie, header};
 use crate::context::Context;
 
 /// What of a request becomes entity and attributes.
@@ -23,6 +25,8 @@ pub struct ContextRules {
     injected: Option<InjectedContext>,
     /// The names of the headers that fields read, each once.
     header_names: Vec<Cow<'static, str>>,
+    /// A closure that reads flags was logged.
+    logged_read: Arc<AtomicBool>,
 }
 
 /// Room for the names of the request attributes and for their values, without
@@ -63,6 +67,7 @@ impl ContextRules {
             closures: Vec::new(),
             injected: None,
             header_names,
+            logged_read: Arc::default(),
         }
     }
 
@@ -152,6 +157,26 @@ impl ContextRules {
             injected.add(Some(request), &mut context);
         }
         context
+    }
+
+    /// The context of a request, for adapters that make its flags: as
+    /// [`context`](Self::context), unless this thread is already making the
+    /// context of a request for its flags. The first error of the rules and
+    /// their clones is logged.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadInRules`] if a closure of rules asks for it.
+    pub fn context_for_flags(&self, request: &RequestView<'_>) -> Result<Context, ReadInRules> {
+        match Making::begin() {
+            Some(_making) => Ok(self.context(request)),
+            None => {
+                if !self.logged_read.swap(true, Ordering::Relaxed) {
+                    tracing::error!("{ReadInRules}");
+                }
+                Err(ReadInRules)
+            }
+        }
     }
 
     /// The names of the headers that fields of the rules read, in small letters,

@@ -11,8 +11,12 @@ use crate::reason::Reason;
 pub(crate) struct CompiledFlag {
     definition: Flag,
     origin: Origin,
+    /// The faults that its set found, which other flags of the set can cause.
+    faults: Box<[String]>,
     /// Why the flag cannot be evaluated; then there are no segments.
     problem: Option<Box<str>>,
+    /// Compiling the same definition later may give another result.
+    is_provisional: bool,
     /// The outcome for all contexts, if the segments are not looked at.
     idle: Option<&'static Outcome>,
     /// In the order of the definition.
@@ -42,11 +46,15 @@ impl CompiledFlag {
             Origin::File => Strictness::Each,
         };
         let mut problems = faults.to_vec();
+        let mut is_provisional = false;
         let mut conditions = Vec::with_capacity(definition.segments.len());
         for (index, segment) in definition.segments.iter().enumerate() {
             match Condition::compile(&segment.constraints, strictness, patterns) {
                 Ok(condition) => conditions.push(condition),
-                Err(problem) => problems.push(format!("segment[{index}]: {problem}")),
+                Err(problem) => {
+                    is_provisional |= problem.is_temporary();
+                    problems.push(format!("segment[{index}]: {problem}"));
+                }
             }
         }
         let problem = (!problems.is_empty()).then(|| problems.join("; ").into());
@@ -74,16 +82,29 @@ impl CompiledFlag {
         Self {
             definition,
             origin,
+            faults: faults.into(),
             problem,
+            is_provisional,
             idle,
             segments,
             values,
         }
     }
 
-    /// Whether compiling this definition would give the same flag.
-    pub(crate) fn is_made_of(&self, definition: &Flag, origin: Origin) -> bool {
-        self.problem.is_none() && self.origin == origin && self.definition == *definition
+    /// Whether compiling this definition, in which its set found these faults,
+    /// gives the same flag. What failed for a reason that may pass is compiled
+    /// again; any other problem lasts as long as what it was made of.
+    pub(crate) fn is_made_of(&self, definition: &Flag, origin: Origin, faults: &[String]) -> bool {
+        !self.is_provisional
+            && self.origin == origin
+            && *self.faults == *faults
+            && self.definition == *definition
+    }
+
+    /// Whether both were compiled from equal definitions and answer alike.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+            || (self.problem == other.problem && self.definition == other.definition)
     }
 
     pub(crate) fn definition(&self) -> &Flag {

@@ -21,13 +21,15 @@ const LOG_AGAIN: Duration = Duration::from_secs(60);
 impl Checker {
     /// Loads flags if they are to be loaded; returns whether flags changed.
     pub(super) fn take(&mut self, fetched: Fetched, latest: Option<u64>, trigger: Trigger) -> bool {
-        let same_flags = self.held.as_ref();
-        let same_flags = same_flags.is_some_and(|held| held.same_flags(&fetched.snapshot));
+        let held = self.held.as_ref();
+        let same_flags = held.is_some_and(|held| held.same_flags(&fetched.snapshot));
+        // Compiling the same definitions can give other flags.
+        let same_definitions = held.is_some_and(|held| held.same_definitions(&fetched.snapshot));
         let verdict = match fetched.origin {
             Origin::Export => {
                 let answer = Answer {
                     contents: &fetched.contents,
-                    same_flags,
+                    same_flags: same_definitions,
                     latest,
                     occasion: trigger.occasion(),
                 };
@@ -123,7 +125,7 @@ impl Checker {
             self.report_loss(&fetched.snapshot, reason);
         }
         let current = match (&self.held, reason) {
-            (Some(held), None) => Arc::clone(held),
+            (Some(held), None) if !changed => Arc::clone(held),
             _ => Arc::new(fetched.snapshot),
         };
         let before = self.held.replace(Arc::clone(&current));

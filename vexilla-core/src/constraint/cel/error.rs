@@ -36,11 +36,26 @@ impl Position {
 pub(super) struct Fault {
     position: Position,
     message: String,
+    temporary: bool,
 }
 
 impl Fault {
     pub(super) const fn new(position: Position, message: String) -> Self {
-        Self { position, message }
+        Self {
+            position,
+            message,
+            temporary: false,
+        }
+    }
+
+    /// A fault of the machine at this moment, not of the expression.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) const fn temporary(message: String) -> Self {
+        Self {
+            position: Position::START,
+            message,
+            temporary: true,
+        }
     }
 }
 
@@ -72,6 +87,11 @@ impl CelError {
             excerpt: excerpt.into(),
             fault,
         }
+    }
+
+    /// Whether compiling the same expression later may succeed.
+    pub(crate) const fn is_temporary(&self) -> bool {
+        self.fault.temporary
     }
 }
 

@@ -245,6 +245,18 @@ async fn explaining_and_evaluation_are_about_the_same_made_up_entity() {
 }
 
 #[tokio::test]
+async fn explaining_is_no_evaluation_that_counts() {
+    let vexilla = Vexilla::fixed(flags()).with_evaluation_counts();
+    let before = vexilla.evaluation_counts().unwrap();
+    let operations = Operations::insecure_without_token(vexilla.clone());
+    for key in ["checkout", "unknown"] {
+        let path = format!("/admin/flags/{key}/explain");
+        post(&path, r#"{"entityID":"7"}"#).of(&operations).await;
+    }
+    assert_eq!(vexilla.evaluation_counts().unwrap(), before);
+}
+
+#[tokio::test]
 async fn an_override_of_a_flag_that_is_not_held_can_be_explained() {
     let vexilla = Vexilla::fixed([]).with_overrides(Overrides::new().set("mine", true));
     let operations = Operations::insecure_without_token(vexilla);
