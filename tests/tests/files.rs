@@ -7,9 +7,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use vexilla_core::{
-    Context, ErrorCode, FileSource, Filter, SourceError, SourceErrorKind, Vexilla,
-};
+use vexilla_core::{Context, ErrorCode, FileSource, Filter, SourceError, SourceErrorKind, Vexilla};
 
 const FLAGS: &str = r#"{"Flags":[{"ID":1,"Key":"new","Enabled":true,"SnapshotID":3,
     "Variants":[{"ID":1,"Key":"on"}],

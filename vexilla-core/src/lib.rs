@@ -6,10 +6,13 @@ mod changes;
 mod constraint;
 mod context;
 mod evaluate;
+mod excerpt;
 mod explain;
 mod filter;
 pub mod flag;
 mod flags;
+mod index;
+mod limits;
 mod metrics;
 #[cfg(feature = "ops")]
 pub mod ops;
@@ -39,6 +42,7 @@ pub use explain::{
 pub use filter::{Filter, FilterReport};
 pub use flag::FlagSet;
 pub use flags::Flags;
+pub use limits::Limits;
 pub use metrics::{EvaluationCounts, FlagCount, VariantCount};
 pub use overrides::{OverrideValue, Overrides};
 #[cfg(feature = "refresh")]

@@ -1,6 +1,7 @@
 //! Values that are set in code and go before what flags say, for tests and for
 //! people who look at a branch before it is rolled out.
 
+use std::fmt;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -20,12 +21,12 @@ use crate::snapshot::{CompiledFlag, Snapshot};
 /// let vexilla = Vexilla::fixed([]).with_overrides(Overrides::new().set("new-feature", true));
 /// assert!(vexilla.flags(Context::new("user-1")).bool("new-feature"));
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Overrides {
     by_key: FxHashMap<Box<str>, Override>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum Override {
     /// A flag made up for its one variant.
     Value(Arc<Snapshot>),
@@ -36,8 +37,28 @@ pub(crate) enum Override {
 }
 
 /// A value that a flag can be set to.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct OverrideValue(serde_json::Value);
+
+impl fmt::Debug for Overrides {
+    /// How many flags are set.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Overrides")
+            .field("flags", &self.by_key.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for OverrideValue {
+    /// The type of the value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            serde_json::Value::Bool(_) => "OverrideValue(boolean)",
+            serde_json::Value::Number(_) => "OverrideValue(number)",
+            _ => "OverrideValue(string)",
+        })
+    }
+}
 
 macro_rules! override_from {
     ($($type:ty),*) => {$(

@@ -6,6 +6,7 @@
 //! | [`checker`] | how is it checked? |
 //! | [`caller`] | how is one request made? |
 //! | [`fetched`] | what came, compiled |
+//! | [`offload`] | where is what is large dropped? |
 //! | [`detect`] | is what came news? |
 //! | [`retry`], [`breaker`] | when is it asked again, when left alone? |
 //! | [`degradation`] | what is served, and how good is it? |
@@ -23,6 +24,7 @@ mod detect;
 mod fetched;
 mod inbox;
 mod jitter;
+mod offload;
 mod panics;
 mod retry;
 mod status;
@@ -41,6 +43,7 @@ pub use retry::RetryPolicy;
 pub use status::{Counts, Level, Status, StatusWatch};
 
 use crate::filter::Filter;
+use crate::limits::Limits;
 use crate::overrides::Overrides;
 use crate::persist::{PersistError, PersistErrorKind, Saver};
 use crate::snapshot::Snapshot;
@@ -99,6 +102,7 @@ pub(crate) struct Settings {
     pub(crate) retry: RetryPolicy,
     pub(crate) breaker: BreakerPolicy,
     pub(crate) filter: Filter,
+    pub(crate) limits: Limits,
 }
 
 impl Default for Settings {
@@ -112,6 +116,7 @@ impl Default for Settings {
             retry: RetryPolicy::new(),
             breaker: BreakerPolicy::new(),
             filter: Filter::new(),
+            limits: Limits::new(),
         }
     }
 }
@@ -184,7 +189,7 @@ impl Sync {
         );
         let mut restored = false;
         if let Some(saver) = &parts.saver {
-            let copy = fetched::restored(saver, name.clone(), settings.filter.clone());
+            let copy = fetched::restored(saver, name.clone(), checker.compiler());
             let copy = timeout(COPY_LIMIT, copy).await.unwrap_or_else(|_| {
                 let message = format!("{} gave nothing within {COPY_LIMIT:?}", saver.name());
                 Err(PersistError::new(PersistErrorKind::Other, message))

@@ -4,7 +4,6 @@
 //! the flags, and judges what came. The circuit breaker counts checks, however
 //! many requests they make.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -14,9 +13,11 @@ use super::breaker::{Breaker, BreakerState, Outcome, Permit};
 use super::caller::{Caller, Failure};
 use super::degradation::Degradation;
 use super::detect::{Detector, Occasion, Plan, Verdict};
-use super::fetched::{Fetched, Restored};
+use super::fetched::{Compiler, Fetched, NewProblems, Restored};
 use super::jitter::random;
+use super::offload::{Offloaded, drop_elsewhere};
 use super::{Settings, Trigger};
+use crate::excerpt;
 use crate::flag::{FlagSet, Origin};
 use crate::persist::{Provenance, Saver, encode};
 use crate::snapshot::Snapshot;
@@ -60,6 +61,15 @@ impl Checker {
         }
     }
 
+    /// How the flags of the source are compiled.
+    pub(super) fn compiler(&self) -> Compiler {
+        Compiler {
+            filter: self.settings.filter.clone(),
+            limits: self.settings.limits.clone(),
+            store: Arc::clone(self.degradation.store()),
+        }
+    }
+
     /// What is held was restored from the last-known-good copy.
     pub(super) fn restore(&mut self, restored: Restored) {
         let Restored {
@@ -93,6 +103,7 @@ impl Checker {
 
     /// Checks once; tells whether flags changed.
     pub(super) async fn check(&mut self, trigger: Trigger) -> Result<bool, Failure> {
+        self.drop_unread();
         let permit = self.permit(trigger)?;
         self.degradation.count(|counts| counts.checks += 1);
         self.degradation.breaker(self.breaker_state());
@@ -121,6 +132,14 @@ impl Checker {
             self.degradation.failed(error);
         }
         outcome
+    }
+
+    /// Frees flags that are not served any more and read by nobody.
+    fn drop_unread(&self) {
+        let unread = self.degradation.store().take_unread();
+        if !unread.is_empty() {
+            drop_elsewhere(unread);
+        }
     }
 
     /// Leave of the breaker. Who insists goes without.
@@ -194,18 +213,19 @@ impl Checker {
         }
         let set = self.caller.call(|source| source.fetch()).await?;
         self.degradation.count(|counts| counts.fetches += 1);
-        let (filter, before) = (self.settings.filter.clone(), self.held.clone());
-        let fetched = Fetched::compile(set, filter, before, self.saver.is_some()).await?;
+        let (compiler, before) = (self.compiler(), self.held.clone());
+        let fetched = Fetched::compile(set, compiler, before, self.saver.is_some()).await?;
         Ok(self.take(fetched, id, trigger))
     }
 
     /// Puts flags in place if they are news; tells whether they changed.
     fn take(&mut self, fetched: Fetched, id: Option<u64>, trigger: Trigger) -> bool {
         let now = Instant::now().into_std();
-        let held = self.held.as_ref();
-        let same_flags = held.is_some_and(|held| held.same_flags(&fetched.snapshot));
-        // Compiling the same definitions can give other flags.
-        let same_definitions = held.is_some_and(|held| held.same_definitions(&fetched.snapshot));
+        let Fetched {
+            same_flags,
+            same_definitions,
+            ..
+        } = fetched;
         let verdict = match fetched.origin {
             Origin::Export => {
                 let occasion = trigger.occasion();
@@ -270,7 +290,7 @@ impl Checker {
         }
         let current = match (&self.held, verdict) {
             (Some(held), Verdict::Same) if same_flags => Arc::clone(held),
-            _ => Arc::new(fetched.snapshot),
+            _ => Arc::clone(&fetched.snapshot),
         };
         let before = self.held.replace(Arc::clone(&current));
         let changed = !same_flags;
@@ -283,26 +303,29 @@ impl Checker {
             counts.changes_without_push += u64::from(missed);
         });
         if changed {
-            self.report_change(before.as_deref(), &current, missed);
+            self.report_change(&fetched.problems, &current, missed);
         }
         let news = verdict != Verdict::Same || trigger.occasion() == Occasion::Full;
-        if let (true, Some(set)) = (news, fetched.set) {
+        if let (true, Some(set)) = (news, fetched.set.and_then(Offloaded::into_inner)) {
             self.save(set);
         }
         changed
     }
 
     /// Says what changed, and whether no push had announced it.
-    fn report_change(&self, before: Option<&Snapshot>, now: &Snapshot, missed: bool) {
+    fn report_change(&self, problems: &NewProblems, now: &Snapshot, missed: bool) {
         let source = self.source.name();
-        let known: HashSet<_> = before.into_iter().flat_map(Snapshot::problems).collect();
-        for problem in now.problems().filter(|problem| !known.contains(problem)) {
+        for problem in &problems.reported {
             tracing::error!(
-                flag = problem.flag_key,
+                flag = &*excerpt::name(&problem.flag_key),
                 id = problem.flag_id,
                 problem = problem.message,
                 "a flag cannot be evaluated and answers defaults"
             );
+        }
+        if problems.more > 0 {
+            let flags = problems.more;
+            tracing::error!(flags, "more flags cannot be evaluated and answer defaults");
         }
         tracing::info!(
             source,

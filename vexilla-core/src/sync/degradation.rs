@@ -160,6 +160,11 @@ impl Degradation {
         degradation
     }
 
+    /// Where flags are served from.
+    pub(super) fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
     /// The last-known-good copy was read; it was saved so long ago.
     pub(super) fn restored(&self, snapshot: Arc<Snapshot>, age: Duration) {
         self.put(|book| {
