@@ -180,7 +180,7 @@ fn a_bad_flag_is_alone_bad() {
     let problems: Vec<_> = vexilla.snapshot().problems().collect();
     assert_eq!(problems.len(), 3);
     assert!(
-        problems[0].message.contains("BR"),
+        problems[0].message.contains("country"),
         "{}",
         problems[0].message
     );
@@ -254,7 +254,7 @@ fn cel_is_anded_behind_the_other_constraints() {
     assert!(!elsewhere.bool("age"));
     let error = flags.try_bool("broken").unwrap_err();
     assert_eq!(error.code(), ErrorCode::ParseError);
-    assert!(error.message().contains("age >="), "{error}");
+    assert!(error.message().contains("line 1, column 7"), "{error}");
 }
 
 #[test]

@@ -3,8 +3,10 @@
 //! set shares what did not change. What the sizes cost, the bench of the same
 //! name shows.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
-use vexilla_core::{Context, Filter, FlagSet, Snapshot, Vexilla};
+use vexilla_core::{Context, Filter, FlagSet, Snapshot, Value, Vexilla};
 
 fn segment(property: &str, operator: &str, value: &str) -> Segment {
     Segment::new()
@@ -131,4 +133,149 @@ fn a_refresh_in_which_one_of_10_000_flags_changed_compiles_that_one() {
         .map(|(_, after)| after.key.as_str())
         .collect();
     assert_eq!(compiled, ["flag-5000"]);
+}
+
+/// Whether the flag `large` is invalid, beside one that is sound.
+fn is_refused(large: Flag) -> bool {
+    let vexilla = Vexilla::fixed([
+        large,
+        flag("sound", [Segment::new().distribution("on", 100)]),
+    ])
+    .with_evaluation_counts();
+    let flags = vexilla.flags(Context::new("u"));
+    assert!(flags.bool("sound"));
+    let counts = vexilla.evaluation_counts().unwrap();
+    assert_eq!(counts.flags[1].variants[0].count, 1);
+    match vexilla.snapshot().problems().next() {
+        None => false,
+        Some(problem) => {
+            assert!(
+                problem.message.contains("more than the limit of 1000"),
+                "{}",
+                problem.message
+            );
+            assert!(
+                counts.flags[0].variants.is_empty(),
+                "nothing is counted for it"
+            );
+            assert!(!flags.bool("large"));
+            true
+        }
+    }
+}
+
+#[test]
+fn a_flag_has_at_most_so_many_segments_variants_and_distributions() {
+    let segments = |count| flag("large", (0..count).map(|_| Segment::new().rollout(0)));
+    let variants = |count| {
+        let variants = (1..count).map(|n| Variant::new(format!("v-{n}")));
+        variants.fold(flag("large", []), Flag::variant)
+    };
+    let distributions = |count| {
+        let shares = (0..count).map(|n| u64::from(n < 100));
+        let segment = shares.fold(Segment::new(), |segment, share| {
+            segment.distribution("on", share)
+        });
+        flag("large", [segment])
+    };
+    for (at, above) in [
+        (segments(1_000), segments(1_001)),
+        (variants(1_000), variants(1_001)),
+        (distributions(1_000), distributions(1_001)),
+    ] {
+        assert!(!is_refused(at));
+        assert!(is_refused(above));
+    }
+}
+
+#[test]
+fn an_error_about_a_constraint_is_short_and_does_not_show_its_value() {
+    let people: Vec<_> = (0..10_000)
+        .map(|n| format!("\"secret-{n}@example.com\""))
+        .collect();
+    let people = people.join(",");
+    for (operator, value) in [
+        ("IN", format!("[{people},]")),
+        ("IN", format!("[{people}")),
+        ("IN", format!("[true, {people}]")),
+        ("EQ", format!("secret {people}")),
+        ("EQ", format!("'{people}'")),
+        ("EQ", format!("1 OR ({people}")),
+        ("LT", "1_secret".to_owned()),
+        (
+            "EREG",
+            format!("\"secret[[:word:]]{{1000}}{{1000}}[\\pL\\pN]{{1000}}[\\pL\\pN]{{1000}}\""),
+        ),
+        ("MATCHES", "secret(".to_owned()),
+        ("MATCHES", "secret**".to_owned()),
+        ("CEL", format!("email in [{people}")),
+        ("CEL", "email == 'secret".to_owned()),
+        ("CEL", "email == secret('secret')(".to_owned()),
+        ("CEL", "email == \"secret\" \"secret\"".to_owned()),
+    ] {
+        let Err(problem) = beside_a_sound_flag(operator, &value, Context::new("u")) else {
+            continue;
+        };
+        let start: String = value.chars().take(40).collect();
+        assert!(
+            problem.len() <= 1024,
+            "{operator} {start}: {} bytes",
+            problem.len()
+        );
+        assert!(!problem.contains("secret"), "{operator} {start}: {problem}");
+        assert!(problem.contains("segment[0]: constraint"), "{problem}");
+    }
+    let vexilla = Vexilla::fixed([flag("f", [segment("p", "IN", &format!("[{people},]"))])]);
+    let flags = vexilla.flags(Context::new("u"));
+    let error = flags.try_bool("f").unwrap_err().to_string();
+    assert!(error.len() < 1200 && !error.contains("secret"), "{error}");
+}
+
+#[test]
+fn the_error_of_a_flag_with_many_faulty_constraints_is_short() {
+    let long = "p".repeat(10_000);
+    let segments = (0..1_000).map(|_| segment(&long, "IN", "[1,"));
+    let snapshot = Snapshot::new([flag("f", segments)]);
+    let problem = snapshot.problems().next().unwrap().message;
+    assert!(problem.len() <= 1024, "{}", problem.len());
+    assert!(problem.ends_with("problems more"), "{problem}");
+}
+
+#[test]
+fn an_explanation_is_bounded_and_says_what_it_leaves_out() {
+    let body = "x".repeat(65 << 10);
+    let constraints = (0..2_000).map(|n| Constraint::new("body", "NEQ", format!("\"{n}\"")));
+    let all = constraints.fold(Segment::new(), Segment::constraint);
+    let vexilla = Vexilla::fixed([flag("f", [all.distribution("on", 100)])]);
+    let flags = vexilla.flags(Context::new(&body).with("body", body.as_str()));
+    assert!(flags.bool("f"));
+
+    let mut explained = None;
+    let measured = allocation_counter::measure(|| {
+        let explanation = flags.explain("f");
+        let json = serde_json::to_string(&explanation).unwrap();
+        explained = Some((explanation, json));
+    });
+    let (explanation, json) = explained.unwrap();
+    assert!(measured.bytes_max < 4 << 20, "{} bytes", measured.bytes_max);
+    assert!(json.len() < 1 << 20, "{} bytes", json.len());
+    let text = explanation.to_string();
+    assert!(text.len() < 1 << 20 && text.contains("more parts of constraints"));
+
+    let shown = &explanation.segments[0].constraints.as_ref().unwrap().parts;
+    assert_eq!(shown.len() + explanation.omitted_parts, 2_000);
+    assert!(shown.len() > 100);
+    assert!(shown[0].seen_is_cut);
+    let beginning = format!("{}…", "x".repeat(1 << 10));
+    assert_eq!(shown[0].seen, Some(Value::String(beginning)));
+    assert!(explanation.entity_id.len() < 300);
+
+    let small = Vexilla::fixed([flag("f", [segment("p", "EQ", "1")])]);
+    let explanation = small.flags(Context::new("u").with("p", 1)).explain("f");
+    assert_eq!(explanation.omitted_parts, 0);
+    let json = serde_json::to_string(&explanation).unwrap();
+    assert!(
+        !json.contains("omittedParts") && !json.contains("seenIsCut"),
+        "{json}"
+    );
 }

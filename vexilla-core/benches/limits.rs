@@ -1,4 +1,5 @@
-//! What large and hostile input costs: each at two sizes, a tenth and the whole.
+//! What large and hostile input costs: each at two sizes, a tenth and the whole;
+//! reading and compiling at four that double.
 //!
 //! The throughput of the two must be about the same, or that of the larger
 //! better: the time then grows with the size at most. (Building an owned context
@@ -10,11 +11,13 @@
 //!
 //! `cargo bench -p vexilla-core --bench limits`
 
+use std::hash::BuildHasher;
 use std::hint::black_box;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use rustc_hash::FxBuildHasher;
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
-use vexilla_core::{Context, Flags, Vexilla};
+use vexilla_core::{Context, FlagSet, Flags, Snapshot, Vexilla};
 
 fn segment(property: &str, operator: &str, value: &str) -> Segment {
     Segment::new()
@@ -118,9 +121,97 @@ fn definitions(c: &mut Criterion) {
     }
 }
 
+/// Benches a call at sizes that double.
+fn doubling<I, O>(
+    c: &mut Criterion,
+    name: &str,
+    size: usize,
+    make: impl Fn(usize) -> I,
+    run: impl Fn(I) -> O,
+) {
+    let mut group = c.benchmark_group(name);
+    for size in [size, size * 2, size * 4, size * 8] {
+        let throughput = u64::try_from(size).unwrap_or(u64::MAX);
+        group.throughput(Throughput::Elements(throughput));
+        group.bench_function(BenchmarkId::from_parameter(size), |b| {
+            b.iter_batched(|| make(size), &run, BatchSize::PerIteration);
+        });
+    }
+    group.finish();
+}
+
+/// A document of one flag with so many elements, which are empty, in a list of
+/// its.
+fn document(list: &str, elements: usize) -> Vec<u8> {
+    let elements = vec!["{}"; elements].join(",");
+    format!(r#"{{"Flags":[{{"Key":"f","{list}":[{elements}]}}]}}"#).into_bytes()
+}
+
+/// Flags with as many distributions among as many variants as they may have.
+fn distributions(count: usize) -> FlagSet {
+    const MOST: usize = 1_000;
+    let key = |n: usize| format!("variant-{n}");
+    let segment = (0..MOST).fold(Segment::new(), |segment, n| {
+        segment.distribution(key(n), u64::from(n < 100))
+    });
+    let flag = (0..MOST).fold(Flag::new("f").enabled(true), |flag, n| {
+        flag.variant(Variant::new(key(n)))
+    });
+    let flag = flag.segment(segment);
+    let keyed = |n| {
+        let mut flag = flag.clone();
+        flag.key = format!("flag-{n}");
+        flag
+    };
+    (0..count / MOST).map(keyed).collect()
+}
+
+/// Keys whose look-ups all start at the same slot of an index of so many.
+fn colliding(count: usize) -> FlagSet {
+    let mask = u64::try_from(count * 2).map_or(u64::MAX, |slots| slots.next_power_of_two() - 1);
+    let keys = (0_u64..).map(|n| format!("flag-{n}"));
+    let keys = keys.filter(|key| FxBuildHasher.hash_one(key.as_str()) & mask == 7);
+    keys.take(count).map(Flag::new).collect()
+}
+
+fn reading_and_compiling(c: &mut Criterion) {
+    let read = |document: Vec<u8>| FlagSet::from_json(&document);
+    for list in ["Segments", "Variants", "Tags"] {
+        let name = format!("read a flag of many {list}");
+        doubling(c, &name, 25_000, |size| document(list, size), read);
+    }
+    doubling(
+        c,
+        "compile many distributions",
+        12_500,
+        distributions,
+        Snapshot::new,
+    );
+    doubling(
+        c,
+        "compile flags whose keys collide",
+        500,
+        colliding,
+        Snapshot::new,
+    );
+    doubling(
+        c,
+        "swap counted flags of many variants",
+        12_500,
+        |size| {
+            let counted = Vexilla::fixed(distributions(size)).with_evaluation_counts();
+            (counted, distributions(size))
+        },
+        |(counted, set)| {
+            counted.replace(set);
+            counted
+        },
+    );
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10);
-    targets = contexts, definitions
+    targets = contexts, definitions, reading_and_compiling
 }
 criterion_main!(benches);

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use crc32fast::Hasher;
 
-use crate::flag::{Flag, Variant};
+use crate::flag::{Flag, VariantsById};
 use crate::outcome::{Outcome, VariantValue};
 use crate::reason::Reason;
 
@@ -102,11 +102,12 @@ pub(crate) struct Landing {
 }
 
 impl Rollout {
-    /// The rollout of the segment of this index; `values` are those of the
-    /// flag's variants. `targeted` says whether this segment, or one before it,
+    /// The rollout of the segment of this index; `by_id` finds the flag's
+    /// variants, and `values` are theirs. `targeted` says whether this segment, or one before it,
     /// is for some contexts only.
     pub(crate) fn new(
         flag: &Flag,
+        by_id: &VariantsById<'_>,
         values: &[VariantValue],
         segment: usize,
         targeted: bool,
@@ -120,9 +121,7 @@ impl Rollout {
             .map(|distribution| {
                 let start = end;
                 end = end.saturating_add(distribution.percent.saturating_mul(BUCKETS_PER_PERCENT));
-                // Of two variants with one id, the later counts.
-                let has_id = |variant: &Variant| variant.id == distribution.variant_id;
-                let variant = flag.variants.iter().rposition(has_id);
+                let variant = by_id.position(distribution.variant_id);
                 Share {
                     end,
                     included_end: included_end(&(start..end), percent),
@@ -254,7 +253,7 @@ fn included_end(share: &Range<u64>, percent: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flag::Segment;
+    use crate::flag::{Segment, Variant};
 
     fn rollout(percent: u64, shares: &[(&str, u64)]) -> Rollout {
         let mut flag = Flag::new("f");
@@ -265,7 +264,8 @@ mod tests {
         }
         let mut set = crate::FlagSet::from(vec![flag.segment(segment)]);
         set.assign_missing_ids();
-        Rollout::new(&set.flags[0], &[], 0, false)
+        let by_id = VariantsById::new(&set.flags[0].variants);
+        Rollout::new(&set.flags[0], &by_id, &[], 0, false)
     }
 
     #[test]

@@ -6,8 +6,10 @@
 //! wrong one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Arc, Weak};
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::snapshot::{CompiledFlag, Snapshot};
@@ -15,7 +17,7 @@ use crate::store::Store;
 
 /// What is different between two sets of flags that were served, by the flags'
 /// keys; a flag without a key is named by its id in decimal.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Change {
     /// Flags that were not there.
@@ -55,6 +57,18 @@ impl Change {
     }
 }
 
+impl fmt::Debug for Change {
+    /// How many flags were added, changed and removed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Change")
+            .field("added", &self.added.len())
+            .field("changed", &self.changed.len())
+            .field("removed", &self.removed.len())
+            .field("version", &self.version)
+            .finish()
+    }
+}
+
 fn name(flag: &CompiledFlag) -> String {
     let flag = flag.definition();
     if flag.key.is_empty() {
@@ -80,11 +94,18 @@ fn name(flag: &CompiledFlag) -> String {
 /// assert!(change.added.contains("new") && change.changed.contains("old"));
 /// # });
 /// ```
-#[derive(Debug)]
 pub struct Changes {
     store: Weak<Store>,
     swaps: watch::Receiver<()>,
     seen: Arc<Snapshot>,
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changes")
+            .field("seen", &self.seen)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Changes {
@@ -103,13 +124,31 @@ impl Changes {
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Change> {
         loop {
-            self.swaps.changed().await.ok()?;
             let now = Arc::clone(self.store.upgrade()?.pin().snapshot());
-            let change = Change::between(&self.seen, &now);
+            if Arc::ptr_eq(&now, &self.seen) {
+                self.swaps.changed().await.ok()?;
+                continue;
+            }
+            let change = between(&self.seen, &now).await;
             self.seen = now;
             if !change.is_empty() {
                 return Some(change);
             }
         }
     }
+}
+
+/// What is different, found out without keeping a thread of a runtime busy.
+async fn between(before: &Arc<Snapshot>, now: &Arc<Snapshot>) -> Change {
+    /// So many flags are compared within microseconds.
+    const FEW: usize = 100;
+    let compared = match Handle::try_current() {
+        Ok(runtime) if before.len().max(now.len()) > FEW => {
+            let (before, now) = (Arc::clone(before), Arc::clone(now));
+            let compared = runtime.spawn_blocking(move || Change::between(&before, &now));
+            compared.await.ok()
+        }
+        _ => None,
+    };
+    compared.unwrap_or_else(|| Change::between(before, now))
 }

@@ -31,6 +31,7 @@ pub(crate) use expression::{Attribute, Expression, Observer};
 pub(crate) use operand::{Mismatch, Operand};
 pub(crate) use operator::Operator;
 
+use crate::excerpt::{excerpt, name};
 use crate::flag;
 use expression::Test;
 use pattern::Pattern;
@@ -68,7 +69,7 @@ impl Condition {
     ///
     /// # Errors
     ///
-    /// Names the constraint and what is wrong with it.
+    /// Names the constraint and what is wrong with it; its value is not in it.
     pub(crate) fn compile(
         constraints: &[flag::Constraint],
         strictness: Strictness,
@@ -76,13 +77,8 @@ impl Condition {
     ) -> Result<Option<Self>, ConditionError> {
         let mut joined = String::new();
         let mut beyond = Vec::new();
-        for constraint in constraints {
-            let describe = |problem: String| {
-                format!(
-                    "constraint {:?} {} {:?}: {problem}",
-                    constraint.property, constraint.operator, constraint.value
-                )
-            };
+        for (index, constraint) in constraints.iter().enumerate() {
+            let describe = |problem: String| describe(index, constraint, &problem);
             let describe_error = |error: ConditionError| error.map(describe);
             match constraint.operator.as_str() {
                 MATCHES => beyond.push(matches(constraint).map_err(describe)?),
@@ -108,8 +104,8 @@ impl Condition {
         let ordinary = if joined.is_empty() {
             None
         } else {
-            let parsed = parser::parse(&joined)
-                .map_err(|problem| format!("constraints {joined:?}: {problem}"))?;
+            let describe = |problem: String| format!("constraints joined by AND: {problem}");
+            let parsed = parser::parse(&joined).map_err(describe)?;
             ignored.extend(
                 parsed
                     .ignored
@@ -117,13 +113,22 @@ impl Condition {
                     .filter_map(|range| joined.get(range))
                     .map(Box::from),
             );
-            Some(parsed.expression.optimized(patterns)?)
+            Some(parsed.expression.optimized(patterns).map_err(describe)?)
         };
         Ok(expression::joined(ordinary, beyond).map(|expression| Self {
             expression,
             ignored: ignored.into(),
         }))
     }
+}
+
+/// What is wrong with a constraint. It names property and operator, and never
+/// the value: that can be long, and a list of people.
+fn describe(index: usize, constraint: &flag::Constraint, problem: &str) -> String {
+    const PROBLEM: usize = 256;
+    let (property, operator) = (name(&constraint.property), name(&constraint.operator));
+    let problem = excerpt(problem, PROBLEM);
+    format!("constraint[{index}] ({property:?} {operator}): {problem}")
 }
 
 /// Appends the text that Flagr makes of one constraint.
@@ -138,6 +143,7 @@ fn push_text(constraint: &flag::Constraint, text: &mut String) -> Result<(), Str
         return Err("property, operator and value must all be given".to_owned());
     }
     let symbol = Operator::symbol_of(operator).ok_or_else(|| {
+        let operator = name(operator);
         format!("there is no operator {operator:?}; Flagr's are written in capital letters")
     })?;
     // Go's `strings.TrimSpace` and `str::trim` agree on what a blank is.
@@ -171,13 +177,14 @@ fn matches(constraint: &flag::Constraint) -> Result<Expression, String> {
 
 /// A property by Flagr's grammar, and nothing beside it.
 fn attribute(property: &str) -> Result<Attribute, String> {
+    let invalid = || format!("{:?} is no property", name(property));
     let text = format!("{{{property}}}");
     match parser::parse(&text) {
         Ok(parsed) if parsed.ignored.is_empty() => match parsed.expression {
             Expression::Attribute(attribute) => Ok(attribute),
-            _ => Err(format!("{property:?} is no property")),
+            _ => Err(invalid()),
         },
-        _ => Err(format!("{property:?} is no property")),
+        _ => Err(invalid()),
     }
 }
 

@@ -12,6 +12,8 @@ mod owned;
 pub(crate) mod text;
 mod value;
 
+use std::fmt;
+
 pub use owned::Context;
 pub use text::Text;
 pub use value::{AttributeValue, Map, Value, ValueRef};
@@ -62,7 +64,7 @@ pub trait EvaluationContext {
 /// # use vexilla_core::EvaluationContext;
 /// # assert_eq!(context.attribute("age"), Some(ValueRef::Number(31.0)));
 /// ```
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct ContextRef<'a> {
     entity_id: &'a str,
     entity_type: &'a str,
@@ -94,6 +96,27 @@ impl<'a> ContextRef<'a> {
         self.attributes = attributes;
         self
     }
+}
+
+impl fmt::Debug for ContextRef<'_> {
+    /// Whether there is an entity, and how many attributes, but no values: they
+    /// are somebody's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug("ContextRef", self, self.attributes.len(), f)
+    }
+}
+
+/// Whether there is an entity, and how many attributes.
+fn debug(
+    name: &str,
+    context: &impl EvaluationContext,
+    attributes: usize,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    f.debug_struct(name)
+        .field("has_entity", &!context.entity_id().is_empty())
+        .field("attributes", &attributes)
+        .finish_non_exhaustive()
 }
 
 impl EvaluationContext for ContextRef<'_> {

@@ -27,12 +27,14 @@
 //!   [`EmptyEntity::RandomEach`], is allocated.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::constraint::{Mismatch, Observer};
 use crate::context::EvaluationContext;
+use crate::excerpt::{self, excerpt};
 use crate::flag::{Attachment, Flag, Variant};
 use crate::outcome::{Outcome, VariantValue};
 use crate::reason::{ErrorCode, FlagError, Reason};
@@ -155,7 +157,7 @@ impl CompiledSegment {
 /// `flagSnapshotID`, `segmentID`, `variantID`, `variantKey`, `value`,
 /// `variantAttachment`, `reason`, `stale` and, if there is one, `errorCode` and
 /// `errorMessage`. Ids that are not known are 0, as in Flagr's answers.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Evaluation<'a> {
     flag: Option<&'a CompiledFlag>,
     outcome: Outcome,
@@ -164,8 +166,11 @@ pub struct Evaluation<'a> {
     pub(crate) stale: bool,
 }
 
+/// The most bytes that an error shows of what a deserializer says.
+const MAX_ERROR: usize = 256;
+
 /// Why an override could not be put in place.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) enum OverrideFault<'a> {
     /// The flag has no variant of this key.
     NoVariant(&'a str),
@@ -264,6 +269,7 @@ impl<'a> Evaluation<'a> {
         let code = self.outcome.error?;
         let message = match (code, self.fault) {
             (_, Some(OverrideFault::NoVariant(key))) => {
+                let key = excerpt::name(key);
                 format!("override: the flag has no variant {key:?}").into()
             }
             (_, Some(OverrideFault::Problem(problem))) => format!("override: {problem}").into(),
@@ -348,10 +354,11 @@ impl<'a> Evaluation<'a> {
         };
         let json = variant.attachment.as_ref().map_or("null", Attachment::json);
         serde_json::from_str(json).map(Some).map_err(|error| {
-            FlagError::new(
-                ErrorCode::TypeMismatch,
-                format!("the attachment of variant {:?}: {error}", variant.key),
-            )
+            // It can quote a string of the attachment, however long that is.
+            let error = error.to_string();
+            let (key, error) = (excerpt::name(&variant.key), excerpt(&error, MAX_ERROR));
+            let message = format!("the attachment of variant {key:?}: {error}");
+            FlagError::new(ErrorCode::TypeMismatch, message)
         })
     }
 
@@ -378,7 +385,10 @@ impl<'a> Evaluation<'a> {
             (_, _, Some(error)) => Err(error),
             (None, Some((variant, _)), None) => Err(FlagError::new(
                 ErrorCode::TypeMismatch,
-                format!("variant {:?} has no {name} value", variant.key),
+                format!(
+                    "variant {:?} has no {name} value",
+                    excerpt::name(&variant.key)
+                ),
             )),
             (value, _, None) => Ok(value),
         }
@@ -402,6 +412,19 @@ impl<'a> Evaluation<'a> {
             })
             .and_then(|mut attachment| attachment.get_mut("value").map(serde_json::Value::take))
             .unwrap_or_else(|| variant.key.as_str().into())
+    }
+}
+
+impl fmt::Debug for Evaluation<'_> {
+    /// Flag, variant and reason, but no value: the key of a variant can be one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Evaluation")
+            .field("flag_key", &self.flag_key().map(excerpt::name))
+            .field("variant_id", &self.variant_id())
+            .field("reason", &self.outcome.reason)
+            .field("error", &self.outcome.error)
+            .field("stale", &self.stale)
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,14 +2,21 @@
 //!
 //! An explanation is made by the same code that evaluates, watched step by
 //! step; so it cannot tell another story than the answer.
+//!
+//! It is bounded, however much there is to say: see [`Explanation`].
+
+mod room;
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use room::Room;
+
 use crate::constraint::{Expression, Mismatch, Observer, Operand, render};
 use crate::context::{EvaluationContext, Value, ValueRef};
 use crate::evaluate::{EmptyEntity, SegmentObserver, random_entity};
+use crate::excerpt::{excerpt, name};
 use crate::flag::Flag;
 use crate::flags::Flags;
 use crate::reason::Reason;
@@ -18,8 +25,15 @@ use crate::snapshot::{CompiledFlag, CompiledSegment};
 /// How a flag's outcome came about.
 ///
 /// It serializes to JSON, and [`Display`](fmt::Display) prints it as indented
-/// text.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// text. It says everything about a flag of usual size. Of much larger ones:
+///
+/// - texts end with `…` where they are cut: a part of a constraint after 2 KiB,
+///   an id, a key or a description after 256 bytes;
+/// - of the value of an attribute the first KiB is shown, see
+///   [`Node::seen_is_cut`];
+/// - all parts of constraints together have 256 KiB: how many more there are, says
+///   [`omitted_parts`](Self::omitted_parts).
+#[derive(Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Explanation {
@@ -46,10 +60,14 @@ pub struct Explanation {
     pub stale: bool,
     /// The flag's segments, in order; none if they were not looked at.
     pub segments: Vec<SegmentExplanation>,
+    /// How many parts of constraints are left out, those within them not counted,
+    /// because the explanation is long enough.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub omitted_parts: usize,
 }
 
 /// What happened in one segment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SegmentExplanation {
@@ -76,7 +94,7 @@ pub struct SegmentExplanation {
 }
 
 /// A part of the parsed constraints.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Node {
@@ -87,6 +105,9 @@ pub struct Node {
     /// The value of the attribute that it reads, if it reads one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen: Option<Value>,
+    /// Whether only the first KiB of that value is shown.
+    #[serde(skip_serializing_if = "is_false")]
+    pub seen_is_cut: bool,
     /// The parts that it is made of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Self>,
@@ -142,6 +163,45 @@ pub struct ShareExplanation {
     pub here: bool,
 }
 
+impl fmt::Debug for Explanation {
+    /// Flag and reason, but neither the entity nor what was compared.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Explanation")
+            .field("flag_key", &name(&self.flag_key))
+            .field("reason", &self.reason)
+            .field("segments", &self.segments.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SegmentExplanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SegmentExplanation")
+            .field("segment_id", &self.segment_id)
+            .field("outcome", &self.outcome)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("outcome", &self.outcome)
+            .field("parts", &self.parts.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "so serde wants it")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "so serde wants it")]
+fn is_false(condition: &bool) -> bool {
+    !*condition
+}
+
 fn as_str<S: Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(reason.as_str())
 }
@@ -171,29 +231,35 @@ impl Explanation {
         let position = flags.snapshot().position(key);
         let overridden = matches!(flags.served().replaced(key, position), Some((_, None)));
         let flag = position.and_then(|position| flags.snapshot().at(position));
+        let mut room = Room::new();
         let segments = match flag {
             Some(flag) if !overridden && flag.problem().is_none() && flag.definition().enabled => {
-                segments(flag, flags.context())
+                segments(flag, flags.context(), &mut room)
             }
             _ => Vec::new(),
         };
         Self {
-            flag_key: key.to_owned(),
+            flag_key: shown(key),
             flag_id: evaluation.flag_id().unwrap_or(0),
-            entity_id: flags.context().entity_id().to_owned(),
+            entity_id: shown(flags.context().entity_id()),
             value: evaluation.value(),
-            variant_key: evaluation.variant_key().map(str::to_owned),
+            variant_key: evaluation.variant_key().map(shown),
             reason: evaluation.reason(),
             error: evaluation.error().map(|error| error.to_string()),
             overridden,
             stale: evaluation.is_stale(),
             segments,
+            omitted_parts: room.omitted(),
         }
     }
 }
 
-fn segments(flag: &CompiledFlag, context: &crate::Context) -> Vec<SegmentExplanation> {
-    let mut watcher = Watcher::default();
+fn segments(
+    flag: &CompiledFlag,
+    context: &crate::Context,
+    room: &mut Room,
+) -> Vec<SegmentExplanation> {
+    let mut watcher = Watcher::new(room);
     flag.evaluate(context, EmptyEntity::NoRollout, &mut watcher);
     let definitions = flag.definition().segments.iter();
     let mut seen = watcher.segments.into_iter();
@@ -209,28 +275,35 @@ fn segments(flag: &CompiledFlag, context: &crate::Context) -> Vec<SegmentExplana
                 ),
                 None => {
                     let condition = segment.condition.as_ref();
-                    let node =
-                        condition.map(|condition| Node::not_evaluated(&condition.expression));
+                    let node = condition.map(|condition| Node::whole(&condition.expression, room));
                     (Outcome::NotEvaluated, node, None)
                 }
             };
             let condition = segment.condition.as_ref();
-            let (cel, not_in_cel) = match condition.map(|c| render::cel(&c.expression)) {
-                Some(Ok(cel)) => (Some(cel), None),
+            let cel = condition.map(|condition| match room.is_full() {
+                true => Err("the explanation is long enough without it"),
+                false => render::cel(&condition.expression),
+            });
+            let (cel, not_in_cel) = match cel {
+                Some(Ok(cel)) => {
+                    room.take(cel.len());
+                    (Some(cel), None)
+                }
                 Some(Err(what)) => (None, Some(what.to_owned())),
                 None => (None, None),
             };
             SegmentExplanation {
                 segment_id: definition.id,
-                description: definition.description.clone(),
+                description: shown(&definition.description),
                 outcome,
                 constraints,
                 cel,
                 not_in_cel,
                 ignored_text: condition
-                    .map(|condition| condition.ignored.iter().map(ToString::to_string))
+                    .map(|condition| condition.ignored.iter().map(|text| shown(text)))
                     .into_iter()
                     .flatten()
+                    .take(IGNORED)
                     .collect(),
                 rollout,
             }
@@ -252,7 +325,7 @@ fn rollout(flag: &Flag, segment: &CompiledSegment, entity_id: &str) -> RolloutEx
                 .outcome
                 .variant
                 .and_then(|index| flag.variants.get(usize::try_from(index).ok()?))
-                .map(|variant| variant.key.clone()),
+                .map(|variant| shown(&variant.key)),
             from: range.start,
             to: range.end,
             here: landing
@@ -268,16 +341,33 @@ fn rollout(flag: &Flag, segment: &CompiledSegment, entity_id: &str) -> RolloutEx
     }
 }
 
+/// A text of which the beginning is enough.
+fn shown(text: &str) -> String {
+    const SHOWN: usize = 256;
+    excerpt(text, SHOWN).into_owned()
+}
+
+/// How many ignored texts of one segment are shown at most.
+const IGNORED: usize = 16;
+
 /// Writes down what an evaluation does.
-#[derive(Default)]
-struct Watcher {
+struct Watcher<'r> {
     segments: Vec<SeenSegment>,
     /// The parts that were entered and not left, outermost first.
-    open: Vec<Node>,
+    open: Vec<OpenNode>,
     /// The outermost part, once it was left.
     done: Option<Node>,
     /// Why the part that is left next has no answer.
     reason: Option<String>,
+    room: &'r mut Room,
+}
+
+/// A part that was entered and not left.
+struct OpenNode {
+    /// None if there is no room for it.
+    node: Option<Node>,
+    /// How many of its parts were entered.
+    entered: usize,
 }
 
 struct SeenSegment {
@@ -286,14 +376,41 @@ struct SeenSegment {
     constraints: Option<Node>,
 }
 
-impl Observer for Watcher {
+impl<'r> Watcher<'r> {
+    fn new(room: &'r mut Room) -> Self {
+        Self {
+            segments: Vec::new(),
+            open: Vec::new(),
+            done: None,
+            reason: None,
+            room,
+        }
+    }
+}
+
+impl Observer for Watcher<'_> {
     fn enter(&mut self, expression: &Expression) {
-        self.open.push(Node::new(expression));
+        let node = match self.open.last_mut() {
+            None => Some(Node::new(expression, self.room)),
+            Some(whole) => {
+                whole.entered += 1;
+                let is_shown = whole.node.is_some();
+                is_shown
+                    .then(|| Node::part(expression, self.room))
+                    .flatten()
+            }
+        };
+        self.open.push(OpenNode { node, entered: 0 });
     }
 
     fn value<'a>(&mut self, value: impl FnOnce() -> Option<ValueRef<'a>>) {
-        if let Some(node) = self.open.last_mut() {
-            node.seen = value().map(ValueRef::to_owned);
+        if let Some(OpenNode {
+            node: Some(node), ..
+        }) = self.open.last_mut()
+            && let Some(value) = value()
+        {
+            let (seen, is_cut) = self.room.value(value);
+            (node.seen, node.seen_is_cut) = (Some(seen), is_cut);
         }
     }
 
@@ -303,24 +420,33 @@ impl Observer for Watcher {
     }
 
     fn leave(&mut self, expression: &Expression, result: Result<Operand<'_>, Mismatch>) {
-        let Some(mut node) = self.open.pop() else {
+        let reason = self.reason.take();
+        let Some(OpenNode {
+            node: Some(mut node),
+            entered,
+        }) = self.open.pop()
+        else {
             return;
         };
-        node.outcome = match self.reason.take() {
+        node.outcome = match reason {
             Some(reason) => Outcome::Error(reason),
             None => outcome(&result),
         };
         // Parts are entered in the order in which they stand; the rest was not.
-        let rest = expression.parts().skip(node.parts.len());
-        node.parts.extend(rest.map(Node::not_evaluated));
+        let rest = expression.parts().skip(entered);
+        node.parts
+            .extend(rest.filter_map(|part| Node::not_evaluated(part, self.room)));
         match self.open.last_mut() {
-            Some(whole) => whole.parts.push(node),
+            Some(OpenNode {
+                node: Some(whole), ..
+            }) => whole.parts.push(node),
+            Some(_) => {}
             None => self.done = Some(node),
         }
     }
 }
 
-impl SegmentObserver for Watcher {
+impl SegmentObserver for Watcher<'_> {
     fn segment(&mut self, _: usize, outcome: Result<bool, Mismatch>) {
         self.segments.push(SeenSegment {
             outcome,
@@ -381,26 +507,59 @@ impl fmt::Display for Explanation {
                 rollout.fmt(f)?;
             }
         }
+        if self.omitted_parts > 0 {
+            let omitted = self.omitted_parts;
+            writeln!(
+                f,
+                "  … and {omitted} more parts of constraints, left out for length"
+            )?;
+        }
         Ok(())
     }
 }
 
 impl Node {
     /// An expression without its parts.
-    fn new(expression: &Expression) -> Self {
+    fn new(expression: &Expression, room: &mut Room) -> Self {
+        let text = render::text(expression);
+        room.take(size_of::<Self>() + text.len());
         Self {
-            text: render::text(expression),
+            text,
             outcome: Outcome::NotEvaluated,
             seen: None,
+            seen_is_cut: false,
             parts: Vec::new(),
         }
     }
 
-    fn not_evaluated(expression: &Expression) -> Self {
-        Self {
-            parts: expression.parts().map(Self::not_evaluated).collect(),
-            ..Self::new(expression)
+    /// A part of an expression, without its own parts, if there is room for it.
+    fn part(expression: &Expression, room: &mut Room) -> Option<Self> {
+        if room.is_full() {
+            room.omit();
+            return None;
         }
+        Some(Self::new(expression, room))
+    }
+
+    fn not_evaluated(expression: &Expression, room: &mut Room) -> Option<Self> {
+        let mut node = Self::part(expression, room)?;
+        node.add_parts(expression, room);
+        Some(node)
+    }
+
+    /// All that is evaluated in a segment, which is shown with whatever room
+    /// there is.
+    fn whole(expression: &Expression, room: &mut Room) -> Self {
+        let mut node = Self::new(expression, room);
+        node.add_parts(expression, room);
+        node
+    }
+
+    fn add_parts(&mut self, expression: &Expression, room: &mut Room) {
+        let parts = expression.parts();
+        self.parts = parts
+            .filter_map(|part| Self::not_evaluated(part, room))
+            .collect();
     }
 
     fn write(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
@@ -408,6 +567,9 @@ impl Node {
         if let Some(seen) = &self.seen {
             let seen = serde_json::to_string(seen).map_err(|_| fmt::Error)?;
             write!(f, ", seen {seen}")?;
+        }
+        if self.seen_is_cut {
+            f.write_str(" (the beginning of it)")?;
         }
         writeln!(f)?;
         self.parts

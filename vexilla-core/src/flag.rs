@@ -9,6 +9,9 @@
 //! export's form again; the two differences are that an empty list is printed as `[]` where Flagr may
 //! print `null`, and that an attachment is printed as it was written.
 //!
+//! `Debug` shows which flag it is and how much is in it, nothing of what it says: flags reach logs with the
+//! requests that read them.
+//!
 //! Flags are made in code with by-value methods:
 //!
 //! ```
@@ -34,11 +37,13 @@ mod attachment;
 mod build;
 mod check;
 mod cursor;
+mod debug;
 mod decode;
 mod document;
 mod ids;
 mod quote;
 mod timestamp;
+mod variants_by_id;
 
 use serde::{Serialize, Serializer};
 
@@ -46,6 +51,7 @@ pub use attachment::Attachment;
 pub(crate) use check::faults;
 pub use document::{DocumentError, DocumentErrorKind};
 pub use timestamp::{Timestamp, TimestampError};
+pub(crate) use variants_by_id::VariantsById;
 
 /// Where a set of flags comes from, which decides what is demanded of its flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,7 +68,7 @@ pub enum Origin {
 /// A document's flags, in its order.
 ///
 /// The order is kept because Flagr lets the later of two flags with one ID replace the earlier.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct FlagSet {
@@ -74,7 +80,7 @@ pub struct FlagSet {
 }
 
 /// A feature flag (Flagr 1.2, `pkg/entity/flag.go`).
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct Flag {
@@ -120,7 +126,7 @@ pub struct Flag {
 }
 
 /// A part of the audience with its own variants (Flagr 1.2, `pkg/entity/segment.go`).
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct Segment {
@@ -151,7 +157,7 @@ pub struct Segment {
 }
 
 /// A condition on one property of the entity's context (Flagr 1.2, `pkg/entity/constraint.go`).
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct Constraint {
@@ -178,7 +184,7 @@ pub struct Constraint {
 }
 
 /// A variant's share of a segment (Flagr 1.2, `pkg/entity/distribution.go`).
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct Distribution {
@@ -206,7 +212,7 @@ pub struct Distribution {
 }
 
 /// Something a flag can answer (Flagr 1.2, `pkg/entity/variant.go`).
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct Variant {
@@ -231,7 +237,7 @@ pub struct Variant {
 }
 
 /// A label on a flag (Flagr 1.2, `pkg/entity/tag.go`).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Tag {
     /// The tag's number, 0 for missing.

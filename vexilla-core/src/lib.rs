@@ -6,12 +6,15 @@ mod changes;
 mod constraint;
 mod context;
 mod evaluate;
+mod excerpt;
 mod explain;
 mod filter;
 pub mod flag;
 mod flags;
+mod index;
 #[cfg(feature = "refresh")]
 mod io_thread;
+mod limits;
 mod metrics;
 #[cfg(feature = "ops")]
 pub mod ops;
@@ -44,6 +47,7 @@ pub use explain::{
 pub use filter::{Filter, FilterReport};
 pub use flag::FlagSet;
 pub use flags::Flags;
+pub use limits::Limits;
 pub use metrics::{EvaluationCounts, FlagCount, VariantCount};
 pub use overrides::{OverrideValue, Overrides};
 #[cfg(feature = "refresh")]

@@ -19,17 +19,19 @@
 //! Counts belong to the ids of flag and variant: they go on when a flag changes,
 //! also for requests that still hold the flags from before, and end with it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use serde::Serialize;
 
-use crate::flag::Flag;
+use crate::excerpt::name;
+use crate::flag::VariantsById;
 use crate::outcome::Outcome;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{CompiledFlag, Snapshot};
 
 /// How often the flags were evaluated since counting began.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct EvaluationCounts {
@@ -40,7 +42,7 @@ pub struct EvaluationCounts {
 }
 
 /// How often a flag was evaluated.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct FlagCount {
@@ -56,7 +58,7 @@ pub struct FlagCount {
 }
 
 /// How often a flag assigned a variant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct VariantCount {
@@ -69,8 +71,37 @@ pub struct VariantCount {
     pub count: u64,
 }
 
+impl fmt::Debug for EvaluationCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EvaluationCounts")
+            .field("flags", &self.flags.len())
+            .field("unknown", &self.unknown)
+            .finish()
+    }
+}
+
+impl fmt::Debug for FlagCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FlagCount")
+            .field("flag_id", &self.flag_id)
+            .field("flag_key", &name(&self.flag_key))
+            .field("variants", &self.variants.len())
+            .field("nothing", &self.nothing)
+            .finish()
+    }
+}
+
+impl fmt::Debug for VariantCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VariantCount")
+            .field("variant_id", &self.variant_id)
+            .field("variant_key", &name(&self.variant_key))
+            .field("count", &self.count)
+            .finish()
+    }
+}
+
 /// The counters of a snapshot's flags.
-#[derive(Debug)]
 pub(crate) struct Counters {
     /// Where the snapshot has its flags.
     flags: Box<[FlagCounters]>,
@@ -85,18 +116,21 @@ impl Counters {
     /// has for the flags and variants of the same ids.
     pub(crate) fn new(snapshot: &Snapshot, before: Option<(&Self, &Snapshot)>) -> Self {
         let cells = cells();
-        let counters = |flag: &Flag| {
+        let counters = |flag: &CompiledFlag| {
             let old = before.and_then(|(counters, snapshot)| {
-                let position = snapshot.position_of(flag)?;
+                let position = snapshot.position_of(flag.definition())?;
                 let old = snapshot.at(position)?.definition();
-                Some((old, counters.flags.get(position)?))
+                Some((
+                    VariantsById::new(&old.variants),
+                    counters.flags.get(position)?,
+                ))
             });
-            let nothing = old.and_then(|(_, counters)| counters.first());
+            let nothing = old.as_ref().and_then(|(_, counters)| counters.first());
             let nothing = nothing.map_or_else(|| Counter::new(cells), Counter::clone);
-            let variants = flag.variants.iter().map(|variant| {
-                let known = old.and_then(|(old, counters)| {
-                    let variants = &old.variants;
-                    let position = variants.iter().position(|old| old.id == variant.id)?;
+            let variants = flag.definition().variants.iter();
+            let variants = variants.take(flag.variant_count()).map(|variant| {
+                let known = old.as_ref().and_then(|(old, counters)| {
+                    let position = old.position(variant.id)?;
                     counters.get(position + 1)
                 });
                 known.map_or_else(|| Counter::new(cells), Counter::clone)
@@ -104,7 +138,7 @@ impl Counters {
             std::iter::once(nothing).chain(variants).collect()
         };
         Self {
-            flags: snapshot.flags().map(counters).collect(),
+            flags: snapshot.compiled().map(counters).collect(),
             unknown: before.map_or_else(
                 || Counter::new(cells),
                 |(counters, _)| counters.unknown.clone(),
@@ -153,11 +187,11 @@ impl Counters {
 }
 
 /// A number that many threads add to without getting into each other's way.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Counter(Arc<[Cell]>);
 
 /// Alone on its cache line.
-#[derive(Debug, Default)]
+#[derive(Default)]
 #[repr(align(64))]
 struct Cell(AtomicU64);
 

@@ -1,6 +1,7 @@
 //! Values that are set in code and go before what flags say, for tests and for
 //! people who look at a branch before it is rolled out.
 
+use std::fmt;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -25,7 +26,7 @@ use crate::snapshot::{CompiledFlag, Snapshot, decimal};
 /// let vexilla = Vexilla::fixed([]).with_overrides(Overrides::new().set("new-feature", true));
 /// assert!(vexilla.flags(Context::new("user-1")).bool("new-feature"));
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Overrides {
     by_name: FxHashMap<Box<str>, Entry>,
     /// Those whose name is a number in decimal, which may be a flag's ID.
@@ -34,14 +35,14 @@ pub struct Overrides {
     count: u64,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Entry {
     value: Override,
     /// When it was set, counted from 0.
     order: u64,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum Override {
     /// A flag made up for its one variant.
     Value(Arc<Snapshot>),
@@ -52,8 +53,28 @@ pub(crate) enum Override {
 }
 
 /// A value that a flag can be set to.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct OverrideValue(serde_json::Value);
+
+impl fmt::Debug for Overrides {
+    /// How many flags are set.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Overrides")
+            .field("flags", &self.by_name.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for OverrideValue {
+    /// The type of the value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            serde_json::Value::Bool(_) => "OverrideValue(boolean)",
+            serde_json::Value::Number(_) => "OverrideValue(number)",
+            _ => "OverrideValue(string)",
+        })
+    }
+}
 
 macro_rules! override_from {
     ($($type:ty),*) => {$(
@@ -175,7 +196,7 @@ impl Overrides {
         // an ID that two flags have.
         let named = || snapshot.flag(&flag.key);
         let by_key = by_key.filter(|_| named().is_some_and(|named| named.key == flag.key));
-        let by_id = by_id.filter(|_| snapshot.position_of_id(flag.id) == position);
+        let by_id = by_id.filter(|_| snapshot.numbered(flag.id) == position);
         let entries = by_key.into_iter().chain(by_id);
         let latest = entries.max_by_key(|entry| entry.order);
         latest.map(|entry| &entry.value)

@@ -8,31 +8,33 @@
 
 mod compiled;
 mod hint;
-mod index;
+mod problem;
 mod tags;
 
+use std::convert::Infallible;
+use std::fmt;
 use std::sync::Arc;
-
-use rustc_hash::FxHashMap;
 
 pub(crate) use compiled::{CompiledFlag, CompiledSegment};
 
 use crate::constraint::Patterns;
 use crate::context::text::same;
+use crate::excerpt::name;
 use crate::filter::{Filter, FilterReport};
 use crate::flag::{Flag, FlagSet, Origin};
+use crate::index::Index;
+use crate::limits::Limits;
 pub(crate) use hint::PositionHint;
 use hint::SnapshotNumber;
-use index::KeyIndex;
 pub use tags::TagMatch;
 
 /// An immutable set of flags, ready to be evaluated.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Snapshot {
     /// In the order of their set.
     flags: Vec<Arc<CompiledFlag>>,
-    by_id: FxHashMap<u64, usize>,
-    by_key: KeyIndex,
+    by_id: Index,
+    by_key: Index,
     number: SnapshotNumber,
     version: u64,
     left_out: FilterReport,
@@ -40,14 +42,15 @@ pub struct Snapshot {
 }
 
 /// A flag that cannot be evaluated, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Problem {
     /// The flag's number, 0 if it has none.
     pub flag_id: u64,
     /// The flag's key, empty if it has none.
     pub flag_key: String,
-    /// What is wrong with it.
+    /// What is wrong with it, in at most 1 KiB; without the values of its
+    /// constraints.
     pub message: String,
 }
 
@@ -64,8 +67,29 @@ impl Snapshot {
     /// is compiled again if its definition changed, if its set finds other
     /// faults in it (a second flag with its key was added or removed), or if it
     /// could not be compiled for a reason that may pass.
+    ///
+    /// Of the default [`Limits`], those on single flags apply.
     #[must_use]
-    pub fn build(mut set: FlagSet, filter: &Filter, previous: Option<&Self>) -> Self {
+    pub fn build(set: FlagSet, filter: &Filter, previous: Option<&Self>) -> Self {
+        let go_on = || Ok::<_, Infallible>(());
+        match Self::compile(set, filter, previous, &Limits::new(), go_on) {
+            Ok(snapshot) => snapshot,
+        }
+    }
+
+    /// [`build`](Self::build) within limits on single flags. Between flags and
+    /// between segments, `go_on` is asked whether to go on.
+    ///
+    /// # Errors
+    ///
+    /// That of `go_on`.
+    pub(crate) fn compile<E>(
+        mut set: FlagSet,
+        filter: &Filter,
+        previous: Option<&Self>,
+        limits: &Limits,
+        mut go_on: impl FnMut() -> Result<(), E>,
+    ) -> Result<Self, E> {
         // Ids, versions and clashing keys are those of the whole set.
         set.assign_missing_ids();
         let faults = crate::flag::faults(&set);
@@ -78,31 +102,40 @@ impl Snapshot {
             ..Self::default()
         };
         for (flag, faults) in set.flags.into_iter().zip(faults) {
+            go_on()?;
             if !filter.holds(&flag) {
                 snapshot.left_out.add(&flag);
                 continue;
             }
             let unchanged =
                 previous.and_then(|previous| previous.unchanged(&flag, origin, &faults));
-            let compiled = unchanged.unwrap_or_else(|| {
-                Arc::new(CompiledFlag::new(flag, origin, &faults, &mut patterns))
-            });
-            snapshot.insert(compiled);
+            let compiled = match unchanged {
+                Some(flag) => flag,
+                None => Arc::new(CompiledFlag::new(
+                    flag,
+                    origin,
+                    &faults,
+                    limits,
+                    &mut patterns,
+                    &mut go_on,
+                )?),
+            };
+            snapshot.problem_count += usize::from(compiled.problem().is_some());
+            snapshot.flags.push(compiled);
         }
-        let keys: Vec<_> = snapshot.flags().map(|flag| flag.key.as_str()).collect();
-        snapshot.by_key = KeyIndex::new(&keys);
-        snapshot.number = SnapshotNumber::next(snapshot.len());
-        snapshot
+        snapshot.index();
+        Ok(snapshot)
     }
 
-    fn insert(&mut self, flag: Arc<CompiledFlag>) {
-        let index = self.flags.len();
-        self.problem_count += usize::from(flag.problem().is_some());
-        let id = flag.definition().id;
-        if id != 0 {
-            self.by_id.insert(id, index);
-        }
-        self.flags.push(flag);
+    /// Makes the flags be found.
+    fn index(&mut self) {
+        let ids = self.flags().map(|flag| Some(flag.id).filter(|id| *id != 0));
+        let ids = Index::new(&ids.collect::<Vec<_>>());
+        let keys = self.flags().map(|flag| flag.key.as_str());
+        let keys = keys.map(|key| Some(key).filter(|key| !key.is_empty()));
+        let keys = Index::new(&keys.collect::<Vec<_>>());
+        (self.by_id, self.by_key) = (ids, keys);
+        self.number = SnapshotNumber::next(self.len());
     }
 
     fn unchanged(
@@ -125,7 +158,7 @@ impl Snapshot {
             known.is_some_and(|known| known.definition().id == flag.id)
         };
         let named = self.named(&flag.key).filter(same_id);
-        named.or_else(|| self.by_id.get(&flag.id).copied())
+        named.or_else(|| self.numbered(flag.id))
     }
 
     /// The flag of this key: among ids if the key is a number in decimal,
@@ -138,15 +171,10 @@ impl Snapshot {
     /// decimal, then among keys.
     #[inline]
     pub(crate) fn position(&self, key: &str) -> Option<usize> {
-        match decimal(key).and_then(|id| self.by_id.get(&id)) {
-            Some(index) => Some(*index),
+        match decimal(key).and_then(|id| self.numbered(id)) {
+            Some(position) => Some(position),
             None => self.named(key),
         }
-    }
-
-    /// Where the flag of this id stands; the last of several.
-    pub(crate) fn position_of_id(&self, id: u64) -> Option<usize> {
-        self.by_id.get(&id).copied()
     }
 
     /// As [`position`](Self::position), but searches a key only once for each
@@ -171,8 +199,25 @@ impl Snapshot {
     /// Where the flag stands that has this key.
     #[inline(always)]
     fn named(&self, key: &str) -> Option<usize> {
-        self.by_key
-            .find(key, |position| self.has_key(position, key))
+        self.by_key.find(
+            key,
+            |position| self.has_key(position, key),
+            |position| {
+                let flag = self.at(position).map(CompiledFlag::definition);
+                flag.map(|flag| flag.key.as_str()).cmp(&Some(key))
+            },
+        )
+    }
+
+    /// Where the flag stands that has this id.
+    #[inline]
+    pub(crate) fn numbered(&self, id: u64) -> Option<usize> {
+        let id_at = |position| self.at(position).map(|flag| flag.definition().id);
+        self.by_id.find(
+            id,
+            |position| id_at(position) == Some(id),
+            |position| id_at(position).cmp(&Some(id)),
+        )
     }
 
     /// The flag that a request of Flagr's API means: `flag_id` among ids, then
@@ -211,12 +256,17 @@ impl Snapshot {
 
     /// The flags that cannot be evaluated.
     pub fn problems(&self) -> impl Iterator<Item = Problem> {
-        self.compiled().filter_map(|flag| {
-            flag.problem().map(|message| Problem {
-                flag_id: flag.definition().id,
-                flag_key: flag.definition().key.clone(),
-                message: message.to_owned(),
-            })
+        self.compiled().filter_map(CompiledFlag::as_problem)
+    }
+
+    /// Whether this flag is invalid here as well, with the same definition and
+    /// for the same reason.
+    #[cfg(feature = "refresh")]
+    pub(crate) fn has_problem_of(&self, flag: &CompiledFlag) -> bool {
+        let known = self.position_of(flag.definition());
+        let known = known.and_then(|position| self.at(position));
+        known.is_some_and(|known| {
+            known.problem() == flag.problem() && known.definition() == flag.definition()
         })
     }
 
@@ -285,6 +335,27 @@ impl Snapshot {
     #[must_use]
     pub fn left_out(&self) -> FilterReport {
         self.left_out
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    /// How many flags there are, and nothing of what they say.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("flags", &self.len())
+            .field("problems", &self.problem_count)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Problem")
+            .field("flag_id", &self.flag_id)
+            .field("flag_key", &name(&self.flag_key))
+            .field("message", &self.message)
+            .finish()
     }
 }
 

@@ -6,6 +6,7 @@
 //! | [`checker`] | how is it checked? |
 //! | [`caller`] | how is one request made? |
 //! | [`fetched`] | what came, compiled |
+//! | [`offload`] | where is what is large dropped? |
 //! | [`detect`] | is what came to be loaded? |
 //! | [`load`] | loads it, or keeps what is loaded |
 //! | [`backoff`] | when may it be asked again? |
@@ -25,6 +26,7 @@ mod fetched;
 mod inbox;
 pub(crate) mod jitter;
 mod load;
+mod offload;
 mod panics;
 mod status;
 mod worker;
@@ -41,6 +43,7 @@ pub use backoff::BreakerState;
 pub use status::{Counts, Download, Level, Status, StatusWatch};
 
 use crate::filter::Filter;
+use crate::limits::Limits;
 use crate::overrides::Overrides;
 use crate::persist::{PersistError, PersistErrorKind, Saver};
 use crate::snapshot::Snapshot;
@@ -94,6 +97,7 @@ pub(crate) struct Settings {
     pub(crate) loss_confirmation: Duration,
     pub(crate) max_stale: Option<Duration>,
     pub(crate) filter: Filter,
+    pub(crate) limits: Limits,
 }
 
 impl Default for Settings {
@@ -107,6 +111,7 @@ impl Default for Settings {
             loss_confirmation: Duration::from_secs(60),
             max_stale: None,
             filter: Filter::new(),
+            limits: Limits::new(),
         }
     }
 }
@@ -189,7 +194,7 @@ impl Sync {
         );
         let mut restored = false;
         if let Some(saver) = &parts.saver {
-            let copy = fetched::restored(saver, &*parts.source, settings.filter.clone());
+            let copy = fetched::restored(saver, &*parts.source, checker.compiler());
             let outcome = match copy.await {
                 Ok(Some(copy)) => {
                     let age = copy.age;

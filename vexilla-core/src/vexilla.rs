@@ -4,6 +4,7 @@
 #[cfg(feature = "refresh")]
 mod builder;
 
+use std::fmt;
 use std::sync::Arc;
 
 #[cfg(feature = "refresh")]
@@ -38,11 +39,23 @@ use crate::store::{Pinned, Served, Store};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Vexilla {
     store: Arc<Store>,
     #[cfg(feature = "refresh")]
     sync: Option<Arc<crate::sync::Sync>>,
+}
+
+impl fmt::Debug for Vexilla {
+    /// How many flags there are and how fresh they are, and nothing of what they
+    /// say.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pinned = self.pin();
+        f.debug_struct("Vexilla")
+            .field("snapshot", pinned.snapshot())
+            .field("stale", &pinned.served().stale)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Vexilla {

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use rustc_hash::FxHashSet;
+use crate::index::Index;
 
 /// A value written in a constraint.
 ///
@@ -28,12 +28,12 @@ pub(crate) enum Literal {
 }
 
 /// A list of strings, for look-ups.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Strings {
     /// In the order written.
     list: Box<[Box<str>]>,
-    /// The same, only for lists that are longer than a walk is fast.
-    set: Option<FxHashSet<Box<str>>>,
+    /// Only for lists that are longer than a walk is fast.
+    index: Option<Index>,
 }
 
 /// Up to this length a walk over the list beats hashing.
@@ -41,17 +41,27 @@ const WALK: usize = 8;
 
 impl Strings {
     fn new(list: Vec<Box<str>>) -> Self {
-        let set = (list.len() > WALK).then(|| list.iter().cloned().collect());
+        let index = (list.len() > WALK).then(|| {
+            let keys: Vec<_> = list.iter().map(|item| Some(&**item)).collect();
+            Index::new(&keys)
+        });
         Self {
             list: list.into(),
-            set,
+            index,
         }
     }
 
     /// Whether the list has this string.
     pub(crate) fn contains(&self, wanted: &str) -> bool {
-        match &self.set {
-            Some(set) => set.contains(wanted),
+        let item = |at: usize| self.list.get(at).map(|item| &**item);
+        match &self.index {
+            Some(index) => index
+                .find(
+                    wanted,
+                    |at| item(at) == Some(wanted),
+                    |at| item(at).cmp(&Some(wanted)),
+                )
+                .is_some(),
             None => self.list.iter().any(|item| **item == *wanted),
         }
     }
@@ -59,6 +69,12 @@ impl Strings {
     /// In the order written.
     pub(crate) fn as_slice(&self) -> &[Box<str>] {
         &self.list
+    }
+}
+
+impl PartialEq for Strings {
+    fn eq(&self, other: &Self) -> bool {
+        self.list == other.list
     }
 }
 
@@ -87,7 +103,7 @@ impl fmt::Display for Literal {
 /// between the first and the last byte.
 pub(super) fn string(token: &str) -> Result<Literal, String> {
     if token.len() < 2 {
-        return Err(format!("invalid string literal {token}"));
+        return Err("a string literal has no end".to_owned());
     }
     let inner = token.get(1..token.len() - 1).unwrap_or_default();
     let quoted = token.starts_with('"') && token.ends_with('"');
@@ -164,7 +180,7 @@ fn push_char(out: &mut Vec<u8>, c: char) {
 pub(super) fn number(text: &str) -> Result<Literal, String> {
     parse_float(text)
         .map(Literal::Number)
-        .ok_or_else(|| format!("unable to parse number {text}"))
+        .ok_or_else(|| "a number is not of Go's form, or too large".to_owned())
 }
 
 fn parse_float(text: &str) -> Option<f64> {
@@ -287,7 +303,10 @@ fn round_to_float(bits: u64, lost: bool, exponent: i64) -> f64 {
 /// Reads the text between the brackets of a list, blanks removed already, by
 /// JSON's rules; only lists of strings and lists of numbers exist.
 pub(super) fn list(text: &str) -> Result<Literal, String> {
-    let unreadable = || format!("unable to parse list [{text}]");
+    let unreadable = || {
+        let reason = "a list is no JSON; look for a comma at its end, or a missing quote";
+        reason.to_owned()
+    };
     match text.chars().next() {
         None => Err("an empty list compares with nothing; write at least one item".to_owned()),
         Some('"') => {
@@ -298,9 +317,7 @@ pub(super) fn list(text: &str) -> Result<Literal, String> {
             let items = items(text, json_number).ok_or_else(unreadable)?;
             Ok(Literal::Numbers(items.into()))
         }
-        Some(_) => Err(format!(
-            "unable to parse list [{text}]: its items must be all strings or all numbers"
-        )),
+        Some(_) => Err("the items of a list must be all strings or all numbers".to_owned()),
     }
 }
 

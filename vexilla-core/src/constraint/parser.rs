@@ -40,7 +40,8 @@ pub(super) struct Parsed {
 /// # Errors
 ///
 /// A sentence that says what Flagr would refuse, or that brackets nest deeper
-/// than [`MAX_NESTING`].
+/// than [`MAX_NESTING`]. It quotes nothing of the text, which can hold personal
+/// data, and counts bytes from the beginning of the text.
 pub(super) fn parse(text: &str) -> Result<Parsed, String> {
     let mut parser = Parser {
         scanner: Scanner::new(text),
@@ -75,7 +76,7 @@ enum Symbol<'t> {
     Number(Cow<'t, str>),
     Bool(bool),
     List(String),
-    Illegal(&'t str),
+    Illegal,
 }
 
 /// An operand of the root of an expression.
@@ -126,7 +127,7 @@ impl<'t> Parser<'t> {
             let (symbol, start) = self.symbol();
             let operator = match symbol {
                 Symbol::Operator(operator) => operator,
-                Symbol::Illegal(text) => return Err(format!("unexpected {text:?}")),
+                Symbol::Illegal => return Err(format!("unexpected text at byte {start}")),
                 _ => {
                     self.put_back();
                     if start < self.last.start {
@@ -151,7 +152,8 @@ impl<'t> Parser<'t> {
     }
 
     fn operand(&mut self, depth: usize) -> Result<Expression, String> {
-        match self.symbol().0 {
+        let (symbol, start) = self.symbol();
+        match symbol {
             Symbol::Open => {
                 let inner = self.expression(depth + 1)?;
                 match self.symbol().0 {
@@ -167,8 +169,8 @@ impl<'t> Parser<'t> {
             Symbol::End => Err("the text ends where a value should stand".to_owned()),
             Symbol::Close => Err("there is no value before )".to_owned()),
             Symbol::Operator(operator) => Err(format!("{operator} stands where a value should")),
-            Symbol::Illegal(text) => Err(format!(
-                "{text:?} is no value; write strings and lists of strings with double quotes"
+            Symbol::Illegal => Err(format!(
+                "there is no value at byte {start}; write strings and lists of strings with double quotes"
             )),
         }
     }
@@ -185,7 +187,7 @@ impl<'t> Parser<'t> {
             Kind::Int | Kind::Float => Symbol::Number(token.text.into()),
             Kind::String => Symbol::String(token.text.into()),
             Kind::Ident => self.word(token.text),
-            Kind::Char | Kind::RawString => Symbol::Illegal(token.text),
+            Kind::Char | Kind::RawString => Symbol::Illegal,
             Kind::Symbol(c) => match c {
                 '(' => Symbol::Open,
                 ')' => Symbol::Close,
@@ -195,23 +197,19 @@ impl<'t> Parser<'t> {
                         Kind::Int | Kind::Float => {
                             Symbol::Number(format!("-{}", number.text).into())
                         }
-                        _ => Symbol::Illegal(number.text),
+                        _ => Symbol::Illegal,
                     }
                 }
-                '{' => self
-                    .attribute()
-                    .map_or(Symbol::Illegal(token.text), Symbol::Attribute),
-                '[' => self
-                    .list()
-                    .map_or(Symbol::Illegal(token.text), Symbol::List),
-                '/' => self.pattern().map_or(Symbol::Illegal(token.text), |text| {
-                    Symbol::String(text.into())
-                }),
+                '{' => self.attribute().map_or(Symbol::Illegal, Symbol::Attribute),
+                '[' => self.list().map_or(Symbol::Illegal, Symbol::List),
+                '/' => self
+                    .pattern()
+                    .map_or(Symbol::Illegal, |text| Symbol::String(text.into())),
                 '!' => self.either(('=', Operator::NotEqual), ('~', Operator::NotMatches)),
                 '=' => self.either(('=', Operator::Equal), ('~', Operator::Matches)),
                 '>' => self.comparison(Operator::GreaterOrEqual, Operator::Greater),
                 '<' => self.comparison(Operator::LessOrEqual, Operator::Less),
-                _ => Symbol::Illegal(token.text),
+                _ => Symbol::Illegal,
             },
         }
     }
@@ -228,7 +226,7 @@ impl<'t> Parser<'t> {
                 negated if is_keyword(negated, "CONTAINS") => {
                     Symbol::Operator(Operator::NotContains)
                 }
-                _ => Symbol::Illegal(word),
+                _ => Symbol::Illegal,
             };
         }
         [
@@ -241,9 +239,7 @@ impl<'t> Parser<'t> {
         ]
         .into_iter()
         .find(|(keyword, _)| is(keyword))
-        .map_or(Symbol::Illegal(word), |(_, operator)| {
-            Symbol::Operator(operator)
-        })
+        .map_or(Symbol::Illegal, |(_, operator)| Symbol::Operator(operator))
     }
 
     /// `==`, `=~`, `!=`, `!~` behind their first character; blanks may stand
@@ -255,7 +251,7 @@ impl<'t> Parser<'t> {
                 return Symbol::Operator(operator);
             }
         }
-        Symbol::Illegal(next.text)
+        Symbol::Illegal
     }
 
     /// `>=` and `>`, `<=` and `<` behind their first character.

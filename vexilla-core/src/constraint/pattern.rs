@@ -1,7 +1,8 @@
 //! A regular expression that a constraint carries.
 
+use std::collections::HashMap;
+
 use regex::Regex;
-use rustc_hash::FxHashMap;
 
 use super::go_regex;
 
@@ -16,7 +17,7 @@ pub(crate) struct Pattern {
 /// The patterns of a set of flags, each compiled once: many constraints have the
 /// same, and compiling one costs more than compiling the rest of its flag.
 #[derive(Debug, Default)]
-pub(crate) struct Patterns(FxHashMap<Box<[u8]>, Pattern>);
+pub(crate) struct Patterns(HashMap<Box<[u8]>, Pattern>);
 
 impl Patterns {
     /// The pattern of this text. A clone shares its program, not the memory that

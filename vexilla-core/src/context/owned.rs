@@ -398,17 +398,10 @@ impl PartialEq for Context {
 }
 
 impl fmt::Debug for Context {
+    /// Whether there is an entity, and how many attributes, but no values: they
+    /// are somebody's. Serialize a context to see them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context")
-            .field("entity_id", &self.entity_id())
-            .field("entity_type", &self.entity_type())
-            .field(
-                "attributes",
-                &self
-                    .attributes()
-                    .collect::<std::collections::BTreeMap<_, _>>(),
-            )
-            .finish()
+        super::debug("Context", self, self.inner.attributes.len(), f)
     }
 }
 

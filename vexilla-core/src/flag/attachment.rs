@@ -23,14 +23,15 @@ const MAX_DEPTH: usize = 127;
 ///
 /// Made from a [`serde_json::Value`], or read with the flag. Two attachments are equal when they are
 /// written alike.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Attachment {
     raw: Box<str>,
     form: Form,
 }
 
 /// What Flagr would answer, next to what was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
+#[derive(Clone, PartialEq, Eq)]
 enum Form {
     AsWritten,
     Normalised(Box<str>),

@@ -308,7 +308,10 @@ mod tests {
         assert_eq!(
             faults(&FlagSet::from_json(json).unwrap()),
             [
-                vec!["Key: expected a string, found 5", "Key: missing or empty"],
+                vec![
+                    "Key: expected a string, found a number",
+                    "Key: missing or empty"
+                ],
                 vec![
                     "Enabled: expected true or false, found 1",
                     "Segments[0].RolloutPercent: 101 is out of range, expected 0 to 100"

@@ -24,6 +24,11 @@ const MAX_TAGGED: usize = 4;
 /// would grow with the square of the document.
 const MAX_MERGES: usize = 4;
 
+/// How much memory the elements of lists may take, in bytes: so much, and so many times the length of the
+/// document. An element takes some hundred bytes, and `{}` is one.
+const ROOM: usize = 64 << 20;
+const ROOM_PER_BYTE: usize = 8;
+
 /// Decodes flags and remembers the first fault of the one in hand.
 #[derive(Debug)]
 pub(super) struct Decoder<'a> {
@@ -33,6 +38,12 @@ pub(super) struct Decoder<'a> {
     tagged: usize,
     /// How many bytes of attachments may still be read again to merge repeated ones into them.
     mergeable: usize,
+    /// How many bytes of memory elements of lists may still take.
+    room: usize,
+    /// There was no room for a part of the flag in hand.
+    crowded: bool,
+    /// Where the list of flags ends that there was no room for.
+    full: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -132,16 +143,36 @@ impl<'a> Decoder<'a> {
             fault: None,
             tagged: 0,
             mergeable: text.len().saturating_mul(MAX_MERGES),
+            room: text
+                .len()
+                .saturating_mul(ROOM_PER_BYTE)
+                .saturating_add(ROOM),
+            crowded: false,
+            full: None,
         }
     }
 
-    /// Decodes a list of flags into those that are there, each with its own fault.
+    /// Where the list of flags ends that there was no room for.
+    pub(super) fn full(&self) -> Option<usize> {
+        self.full
+    }
+
+    /// Decodes a list of flags into those that are there, each with its own fault. A flag whose parts find no
+    /// room loses them.
     pub(super) fn flags(&mut self, flags: &mut Vec<Flag>) {
         self.elements(flags, |decoder, flag, _| {
+            let room = decoder.room;
             decoder.object(flag, FLAG);
             let fault = decoder.fault.take();
             flag.fault = flag.fault.take().or(fault);
+            if std::mem::take(&mut decoder.crowded) {
+                (flag.segments, flag.variants, flag.tags) = Default::default();
+                decoder.room = room;
+            }
         });
+        if std::mem::take(&mut self.crowded) {
+            self.full.get_or_insert(self.cursor.offset());
+        }
     }
 
     /// Checks the flags that a tag carries, as Flagr does when it reads them, and drops them.
@@ -150,9 +181,11 @@ impl<'a> Decoder<'a> {
             self.mismatch("no further flags within tags of flags");
             return;
         }
+        let room = self.room;
         self.tagged += 1;
         self.list(&mut Vec::new(), FLAG);
         self.tagged -= 1;
+        self.room = room;
     }
 
     fn list<T: Default>(&mut self, into: &mut Vec<T>, members: &[Member<T>]) {
@@ -179,11 +212,11 @@ impl<'a> Decoder<'a> {
         self.cursor.enter();
         let mut length = 0;
         while self.cursor.next_element() {
+            if into.len() == length && !self.grow(into) {
+                self.cursor.skip();
+                continue;
+            }
             if into.len() == length {
-                if into.capacity() == length {
-                    // Most lists have one or two elements, for which a vector would start with room for four.
-                    into.reserve_exact(length.max(1));
-                }
                 into.push(T::default());
             }
             if let Some(element) = into.get_mut(length) {
@@ -192,6 +225,27 @@ impl<'a> Decoder<'a> {
             length += 1;
         }
         into.truncate(length);
+    }
+
+    /// Makes room for one more element, unless the document takes too much.
+    fn grow<T>(&mut self, into: &mut Vec<T>) -> bool {
+        if into.len() < into.capacity() {
+            return true;
+        }
+        // Most lists have one or two elements, for which a vector would start with room for four.
+        let more = into.len().max(1);
+        match self.room.checked_sub(more.saturating_mul(size_of::<T>())) {
+            Some(room) if !self.crowded => {
+                self.room = room;
+                into.reserve_exact(more);
+                true
+            }
+            _ => {
+                self.report(&"so many parts take more memory than a document of this length may");
+                self.crowded = true;
+                false
+            }
+        }
     }
 
     fn object<T>(&mut self, into: &mut T, members: &[Member<T>]) {
@@ -261,6 +315,11 @@ impl<'a> Decoder<'a> {
                 self.cursor.skip();
             }
             Kind::String => *into = self.cursor.string().into_owned(),
+            // Named, not quoted: it may be the value of a constraint.
+            Kind::Number => {
+                self.cursor.skip();
+                self.report(&unexpected("a string", "a number"));
+            }
             _ => self.mismatch("a string"),
         }
     }

@@ -38,6 +38,9 @@ pub enum DocumentErrorKind {
     Syntax,
     /// It is JSON, but not an object whose `Flags` are a list.
     NotAFlagSet,
+    /// It has so many flags that they would take more memory than a document of its length may: 64 MiB and
+    /// eight times the length.
+    TooLarge,
     /// It is an object without `Flags`, or with `null` there, where an export always has a list.
     MissingFlags,
 }
@@ -236,6 +239,11 @@ fn read(text: &str) -> Result<Option<Vec<Flag>>, DocumentError> {
             DocumentErrorKind::Syntax,
             reason,
         ));
+    }
+    if let Some(offset) = decoder.full() {
+        let reason = "so many flags take more memory than a document of this length may";
+        let kind = DocumentErrorKind::TooLarge;
+        return Err(DocumentError::at(text, offset, kind, reason));
     }
     match misplaced {
         Some((offset, reason)) => Err(DocumentError::at(

@@ -104,7 +104,7 @@ impl fmt::Debug for OpsRequest<'_> {
 }
 
 /// The answer to an [`OpsRequest`], which an adapter sends.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct OpsResponse {
     status: u16,
     allow: Option<&'static str>,
@@ -115,6 +115,16 @@ pub struct OpsResponse {
 #[derive(Serialize)]
 struct Refusal<'a> {
     error: &'a str,
+}
+
+impl fmt::Debug for OpsResponse {
+    /// The status and the length of the body, which can hold flags.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpsResponse")
+            .field("status", &self.status)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl OpsResponse {

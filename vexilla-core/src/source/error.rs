@@ -36,8 +36,12 @@ pub enum SourceErrorKind {
     Status(u16),
     /// What came is no set of flags.
     Document,
-    /// What came is larger than allowed.
+    /// What came is larger than allowed, or has more flags than
+    /// [`Limits::flags`](crate::Limits::flags).
     TooLarge,
+    /// Compiling the flags that came took longer than
+    /// [`Limits::compile_time`](crate::Limits::compile_time).
+    CompileTimeout,
     /// The source's code panicked.
     Panicked,
     /// Nothing was asked: the refreshing was shut down.

@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use super::caller::Caller;
 use super::degradation::Degradation;
 use super::detect::{Detector, Doubt, Occasion, Plan};
-use super::fetched::{Fetched, Restored};
+use super::fetched::{Compiler, Fetched, Restored};
+use super::offload::drop_elsewhere;
 use super::{LIVE_FOR, Settings, Trigger};
 use crate::persist::Saver;
 use crate::snapshot::Snapshot;
@@ -63,6 +64,15 @@ impl Checker {
         }
     }
 
+    /// How the flags of the source are compiled.
+    pub(super) fn compiler(&self) -> Compiler {
+        Compiler {
+            filter: self.settings.filter.clone(),
+            limits: self.settings.limits.clone(),
+            store: Arc::clone(self.degradation.store()),
+        }
+    }
+
     /// What is held was restored from the last-known-good copy.
     pub(super) fn restore(&mut self, restored: Restored) {
         let Restored {
@@ -97,6 +107,7 @@ impl Checker {
 
     /// Checks once; tells whether flags changed.
     pub(super) async fn check(&mut self, trigger: Trigger) -> Result<bool, SourceError> {
+        self.drop_unread();
         self.degradation.count(|counts| counts.checks += 1);
         self.halfway = false;
         let outcome = self.ask(trigger).await;
@@ -105,6 +116,14 @@ impl Checker {
             self.degradation.failed(error);
         }
         outcome
+    }
+
+    /// Frees flags that are not served any more and read by nobody.
+    fn drop_unread(&self) {
+        let unread = self.degradation.store().take_unread();
+        if !unread.is_empty() {
+            drop_elsewhere(unread);
+        }
     }
 
     /// Logs a failure, and its repetitions more quietly: there may be one each
@@ -173,8 +192,8 @@ impl Checker {
     ) -> Result<(Fetched, Option<u64>), SourceError> {
         let set = self.caller.fetch().await?;
         self.degradation.count(|counts| counts.fetches += 1);
-        let (filter, before) = (self.settings.filter.clone(), self.held.clone());
-        let fetched = Fetched::compile(set, filter, before, self.saver.is_some()).await?;
+        let (compiler, before) = (self.compiler(), self.held.clone());
+        let fetched = Fetched::compile(set, compiler, before, self.saver.is_some()).await?;
         let contents = &fetched.contents;
         let matters = occasion != Occasion::Accept && self.detector.lacks_flags(contents);
         let latest = match latest {

@@ -232,6 +232,11 @@ impl Degradation {
         degradation
     }
 
+    /// Where flags are served from.
+    pub(super) fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
     /// The last-known-good copy was read; it was saved so long ago, if that is
     /// known.
     pub(super) fn restored(&self, snapshot: Arc<Snapshot>, age: Option<Duration>) {

@@ -2,44 +2,105 @@
 //! copy.
 //!
 //! Compiling is done away from the runtime's own threads: many flags, or costly
-//! patterns, may take a while.
+//! patterns, may take a while. So is all that looks at each flag: comparing with
+//! the flags in use, making counters, and dropping what is no longer used.
+//! Nobody waits for a compilation whose result is not wanted any more: it ends
+//! at the next flag or segment.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::detect::Contents;
+use super::offload::Offloaded;
 use crate::filter::Filter;
 use crate::flag::{FlagSet, Origin};
+use crate::limits::Limits;
 use crate::persist::{Identity, PersistError, PersistErrorKind, Provenance, Saver};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{CompiledFlag, Problem, Snapshot};
 use crate::source::{AnySource, SourceError, SourceErrorKind};
+use crate::store::Store;
+
+/// How many new problems one change logs, each on a line of its own.
+const MOST_REPORTED: usize = 100;
+
+/// How flags are compiled, and what with.
+#[derive(Clone)]
+pub(super) struct Compiler {
+    pub(super) filter: Filter,
+    pub(super) limits: Limits,
+    pub(super) store: Arc<Store>,
+}
 
 /// A set of flags that was fetched, compiled.
 pub(super) struct Fetched {
-    pub(super) snapshot: Snapshot,
+    pub(super) snapshot: Arc<Snapshot>,
     pub(super) contents: Contents,
     pub(super) origin: Origin,
+    /// Whether they are the flags that are held.
+    pub(super) same_flags: bool,
+    /// Whether those are compiled from the same definitions, which can give other
+    /// flags.
+    pub(super) same_definitions: bool,
+    pub(super) problems: NewProblems,
     /// The flags themselves, if they may have to be saved.
-    pub(super) set: Option<FlagSet>,
+    pub(super) set: Option<Offloaded<FlagSet>>,
+    /// The same as `snapshot`, which may be dropped unused.
+    _unused: Offloaded<Arc<Snapshot>>,
+}
+
+/// The problems that the flags before did not have.
+pub(super) struct NewProblems {
+    /// The first of them.
+    pub(super) reported: Vec<Problem>,
+    /// How many more there are.
+    pub(super) more: usize,
+}
+
+impl NewProblems {
+    fn between(before: Option<&Snapshot>, now: &Snapshot) -> Self {
+        let mut new = now
+            .compiled()
+            .filter(|flag| before.is_none_or(|before| !before.has_problem_of(flag)))
+            .filter_map(CompiledFlag::as_problem);
+        Self {
+            reported: new.by_ref().take(MOST_REPORTED).collect(),
+            more: new.count(),
+        }
+    }
 }
 
 impl Fetched {
     /// Compiles a set; flags that did not change are shared with those before.
+    ///
+    /// # Errors
+    ///
+    /// A set over a limit, a runtime that shuts down, or a panic.
     pub(super) async fn compile(
         set: FlagSet,
-        filter: Filter,
+        compiler: Compiler,
         before: Option<Arc<Snapshot>>,
         saves: bool,
     ) -> Result<Self, SourceError> {
+        let wanted = Wanted::new();
+        let deadline = wanted.deadline();
         let compiled = tokio::task::spawn_blocking(move || {
-            let kept = saves.then(|| set.clone());
-            let (snapshot, contents, origin) = compile(set, &filter, before.as_deref());
-            Self {
+            let kept = saves.then(|| Offloaded::new(set.clone()));
+            let (snapshot, contents, origin) =
+                compiler.compile(set, before.as_deref(), &deadline)?;
+            let held = before.as_deref();
+            let snapshot = Arc::new(snapshot);
+            compiler.store.prepare(&snapshot);
+            Ok(Self {
+                same_flags: held.is_some_and(|held| held.same_flags(&snapshot)),
+                same_definitions: held.is_some_and(|held| held.same_definitions(&snapshot)),
+                problems: NewProblems::between(held, &snapshot),
+                _unused: Offloaded::new(Arc::clone(&snapshot)),
                 snapshot,
                 contents,
                 origin,
                 set: kept,
-            }
+            })
         });
         compiled.await.map_err(|error| {
             let (kind, message) = if error.is_cancelled() {
@@ -48,7 +109,7 @@ impl Fetched {
                 (SourceErrorKind::Panicked, "compiling the flags panicked")
             };
             SourceError::new(kind, message).because(error)
-        })
+        })?
     }
 }
 
@@ -74,7 +135,7 @@ pub(super) struct Restored {
 pub(super) async fn restored(
     saver: &Saver,
     source: &dyn AnySource,
-    filter: Filter,
+    compiler: Compiler,
 ) -> Result<Option<Restored>, PersistError> {
     let Some(saved) = saver.load(COPY_LIMIT).await? else {
         return Ok(None);
@@ -109,7 +170,10 @@ pub(super) async fn restored(
             "the last-known-good copy was saved by a clock ahead of this one; its age is unknown"
         );
     }
-    let compiled = tokio::task::spawn_blocking(move || compile(set, &filter, None)).await;
+    let wanted = Wanted::new();
+    let deadline = wanted.deadline();
+    let compiled = tokio::task::spawn_blocking(move || compiler.compile(set, None, &deadline));
+    let compiled = compiled.await.map_err(PersistError::other)?;
     let (snapshot, contents, _) = compiled.map_err(PersistError::other)?;
     Ok(Some(Restored {
         snapshot,
@@ -128,15 +192,71 @@ fn age(saved_at: SystemTime, now: SystemTime) -> Option<Duration> {
     }
 }
 
-fn compile(
-    mut set: FlagSet,
-    filter: &Filter,
-    before: Option<&Snapshot>,
-) -> (Snapshot, Contents, Origin) {
-    set.assign_missing_ids();
-    let flags = set.flags.iter().map(|flag| (flag.id, flag.snapshot_id));
-    let (contents, origin) = (Contents::new(flags), set.origin);
-    (Snapshot::build(set, filter, before), contents, origin)
+impl Compiler {
+    fn compile(
+        &self,
+        mut set: FlagSet,
+        before: Option<&Snapshot>,
+        deadline: &Deadline,
+    ) -> Result<(Snapshot, Contents, Origin), SourceError> {
+        let (flags, most) = (set.flags.len(), self.limits.flags);
+        if flags > most {
+            let message = format!(
+                "{flags} flags are more than the limit of {most}; raise Limits::flags if that is meant"
+            );
+            return Err(SourceError::new(SourceErrorKind::TooLarge, message));
+        }
+        set.assign_missing_ids();
+        let flags = set.flags.iter().map(|flag| (flag.id, flag.snapshot_id));
+        let (contents, origin) = (Contents::new(flags), set.origin);
+        let (began, most) = (Instant::now(), self.limits.compile_time);
+        let go_on = || deadline.go_on(began, most);
+        let snapshot = Snapshot::compile(set, &self.filter, before, &self.limits, go_on)?;
+        Ok((snapshot, contents, origin))
+    }
+}
+
+/// The result of a compilation is wanted as long as this is there.
+struct Wanted(Arc<AtomicBool>);
+
+/// When a compilation ends that is not complete.
+struct Deadline {
+    unwanted: Arc<AtomicBool>,
+}
+
+impl Wanted {
+    fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    fn deadline(&self) -> Deadline {
+        Deadline {
+            unwanted: Arc::clone(&self.0),
+        }
+    }
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Deadline {
+    /// Whether a compilation may go on that began then and may take so long.
+    fn go_on(&self, began: Instant, most: Duration) -> Result<(), SourceError> {
+        if self.unwanted.load(Ordering::Relaxed) {
+            let message = "nobody waits for the compiled flags any more";
+            return Err(SourceError::new(SourceErrorKind::ShutDown, message));
+        }
+        if began.elapsed() >= most {
+            let message = format!(
+                "compiling the flags took longer than {most:?}; make their constraints simpler, or raise Limits::compile_time"
+            );
+            return Err(SourceError::new(SourceErrorKind::CompileTimeout, message));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

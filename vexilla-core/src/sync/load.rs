@@ -1,6 +1,5 @@
 //! Loads flags that were fetched, or keeps the loaded ones.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -9,8 +8,10 @@ use tokio::time::Instant;
 use super::Trigger;
 use super::checker::Checker;
 use super::detect::{Answer, Doubt, Occasion, Reason, Verdict};
-use super::fetched::Fetched;
+use super::fetched::{Fetched, NewProblems};
+use super::offload::Offloaded;
 use super::status::Counts;
+use crate::excerpt;
 use crate::flag::{FlagSet, Origin};
 use crate::persist::{Identity, Provenance, encode};
 use crate::snapshot::Snapshot;
@@ -21,15 +22,12 @@ const LOG_AGAIN: Duration = Duration::from_secs(60);
 impl Checker {
     /// Loads flags if they are to be loaded; returns whether flags changed.
     pub(super) fn take(&mut self, fetched: Fetched, latest: Option<u64>, trigger: Trigger) -> bool {
-        let held = self.held.as_ref();
-        let same_flags = held.is_some_and(|held| held.same_flags(&fetched.snapshot));
-        // Compiling the same definitions can give other flags.
-        let same_definitions = held.is_some_and(|held| held.same_definitions(&fetched.snapshot));
+        let same_flags = fetched.same_flags;
         let verdict = match fetched.origin {
             Origin::Export => {
                 let answer = Answer {
                     contents: &fetched.contents,
-                    same_flags: same_definitions,
+                    same_flags: fetched.same_definitions,
                     latest,
                     occasion: trigger.occasion(),
                 };
@@ -126,7 +124,7 @@ impl Checker {
         }
         let current = match (&self.held, reason) {
             (Some(held), None) if !changed => Arc::clone(held),
-            _ => Arc::new(fetched.snapshot),
+            _ => Arc::clone(&fetched.snapshot),
         };
         let before = self.held.replace(Arc::clone(&current));
         let polled = matches!(trigger, Trigger::Poll | Trigger::Full);
@@ -137,10 +135,11 @@ impl Checker {
             counts.changes_without_push += u64::from(missed);
         });
         if changed {
-            self.report_change(before.as_deref(), &current, missed);
+            self.report_change(&fetched.problems, &current, missed);
         }
         let full = trigger.occasion() != Occasion::Poll && trigger.occasion() != Occasion::Hint;
-        if let (true, Some(set)) = (reason.is_some() || full, fetched.set) {
+        let set = fetched.set.and_then(Offloaded::into_inner);
+        if let (true, Some(set)) = (reason.is_some() || full, set) {
             self.save(set, reason.is_some_and(Reason::loses_flags));
         }
         changed
@@ -170,16 +169,19 @@ impl Checker {
     }
 
     /// Logs what changed, and whether no notification had announced it.
-    fn report_change(&self, before: Option<&Snapshot>, now: &Snapshot, missed: bool) {
+    fn report_change(&self, problems: &NewProblems, now: &Snapshot, missed: bool) {
         let source = self.source.name();
-        let known: HashSet<_> = before.into_iter().flat_map(Snapshot::problems).collect();
-        for problem in now.problems().filter(|problem| !known.contains(problem)) {
+        for problem in &problems.reported {
             tracing::error!(
-                flag = problem.flag_key,
+                flag = &*excerpt::name(&problem.flag_key),
                 id = problem.flag_id,
                 problem = problem.message,
                 "a flag cannot be evaluated and answers defaults"
             );
+        }
+        if problems.more > 0 {
+            let flags = problems.more;
+            tracing::error!(flags, "more flags cannot be evaluated and answer defaults");
         }
         tracing::info!(
             source,

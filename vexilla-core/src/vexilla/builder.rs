@@ -8,6 +8,7 @@ use super::Vexilla;
 use crate::evaluate::EmptyEntity;
 use crate::filter::Filter;
 use crate::flag::FlagSet;
+use crate::limits::Limits;
 use crate::overrides::{OverrideValue, Overrides};
 use crate::persist::{LastKnownGood, Saver};
 use crate::snapshot::Snapshot;
@@ -149,6 +150,13 @@ impl VexillaBuilder {
         self
     }
 
+    /// How large flags may be, and how long compiling them may take. Default:
+    /// [`Limits::new`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.settings.limits = limits;
+        self
+    }
+
     /// Sets flags to values of one's own.
     pub fn overrides(mut self, overrides: Overrides) -> Self {
         self.overrides = overrides;
@@ -182,7 +190,7 @@ impl VexillaBuilder {
     ///
     /// Outside a tokio runtime.
     pub async fn build(self) -> Result<Vexilla, SourceError> {
-        let store = Arc::new(Store::new(Served {
+        let store = Arc::new(Store::refreshed(Served {
             overrides: self.overrides.shared(),
             empty_entity: self.empty_entity,
             ..Served::default()

@@ -75,9 +75,11 @@ pub(super) fn compile(source: &str) -> Result<Compiled, Fault> {
     }
 }
 
-/// The parser's message in our form: lower case at the front.
+/// The parser's message in our form: lower case at the front, and without what
+/// it quotes of the expression.
 fn sentence(message: &str) -> String {
-    let mut characters = message.chars();
+    let message = message.split([':', '\'', '"']).next().unwrap_or_default();
+    let mut characters = message.trim().chars();
     characters.next().map_or_else(String::new, |first| {
         first.to_lowercase().chain(characters).collect()
     })

@@ -66,8 +66,9 @@ impl fmt::Display for Fault {
     }
 }
 
-/// An expression that was refused. Shows the beginning of the expression, the place by line and
-/// column (in characters, both from 1) and what is wrong there.
+/// An expression that was refused. Shows the place by line and column (in characters, both from 1)
+/// and what is wrong there; the alternate form, `{:#}`, the beginning of the expression as well. The
+/// plain one goes into logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CelError {
     excerpt: Box<str>,
@@ -97,11 +98,11 @@ impl CelError {
 
 impl fmt::Display for CelError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "CEL expression {:?} at {}",
-            self.excerpt, self.fault
-        )
+        formatter.write_str("CEL expression ")?;
+        if formatter.alternate() {
+            write!(formatter, "{:?} ", self.excerpt)?;
+        }
+        write!(formatter, "at {}", self.fault)
     }
 }
 

@@ -70,7 +70,7 @@ fn evaluate(source: &str) -> Result<bool, CelMismatch> {
 }
 
 fn refusal(source: &str) -> String {
-    CelProgram::compile(source).unwrap_err().to_string()
+    format!("{:#}", CelProgram::compile(source).unwrap_err())
 }
 
 #[test]

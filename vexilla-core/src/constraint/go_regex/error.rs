@@ -63,6 +63,8 @@ impl GoRegexError {
     }
 }
 
+/// The alternate form, `{:#}`, shows where in the pattern. The plain one shows nothing of the pattern:
+/// it goes into logs.
 impl fmt::Display for GoRegexError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.fault {
@@ -100,11 +102,11 @@ impl fmt::Display for GoRegexError {
             }
             Fault::Untranslatable => "expression has no equivalent here",
         };
-        if self.near.is_empty() {
-            write!(f, "{what}")
-        } else {
-            write!(f, "{what} near `{}`", self.near)
+        f.write_str(what)?;
+        if f.alternate() && !self.near.is_empty() {
+            write!(f, " near `{}`", self.near)?;
         }
+        Ok(())
     }
 }
 

@@ -190,7 +190,7 @@ fn values_of_the_wrong_type_are_told_with_their_path() {
         ),
         (
             r#""Tags":[{"Flags":[null,{"Key":5}]}]"#,
-            "Tags[0].Flags[1].Key: expected a string, found 5",
+            "Tags[0].Flags[1].Key: expected a string, found a number",
         ),
     ] {
         assert_eq!(fault(members), expected);
@@ -257,4 +257,46 @@ fn merging_attachments_is_bounded() {
         decode(&format!(r#""Variants":[{{{once},{once},{once}}}]"#)).fault,
         None
     );
+}
+
+/// A document of one sound flag and one of so many empty segments.
+fn crowded(segments: usize) -> String {
+    let segments = vec!["{}"; segments].join(",");
+    format!(
+        r#"{{"Flags":[{{"Key":"a"}},{{"Key":"b","Segments":[{segments}]}},{{"Key":"c","Tags":[{{}}]}}]}}"#
+    )
+}
+
+#[test]
+fn a_flag_of_more_parts_than_there_is_memory_for_is_alone_at_fault() {
+    // About three bytes of text and some hundred of memory for each.
+    for (segments, fits) in [(1_000, true), (1_000_000, false)] {
+        let set = FlagSet::from_json(crowded(segments).as_bytes()).unwrap();
+        let [a, b, c] = &set.flags[..] else {
+            panic!("there are three flags");
+        };
+        assert_eq!((a.fault.is_some(), c.fault.is_some()), (false, false));
+        assert_eq!(c.tags.len(), 1);
+        assert_eq!(b.segments.len(), if fits { segments } else { 0 });
+        assert_eq!(b.fault.is_some(), !fits);
+        assert!(b.segments.capacity() < 2 * 1_000);
+    }
+}
+
+#[test]
+fn flags_within_tags_take_no_room_for_good() {
+    let tags = format!(r#"{{"Flags":[{}]}}"#, vec!["{}"; 100_000].join(","));
+    let text = format!(
+        r#"{{"Flags":[{{"Key":"a","Tags":[{}]}}]}}"#,
+        vec![tags; 10].join(",")
+    );
+    let set = FlagSet::from_json(text.as_bytes()).unwrap();
+    assert_eq!(set.flags[0].fault, None);
+}
+
+#[test]
+fn more_flags_than_there_is_memory_for_are_no_set() {
+    let text = format!(r#"{{"Flags":[{}]}}"#, vec!["{}"; 1_000_000].join(","));
+    let error = FlagSet::from_export(text.as_bytes()).unwrap_err();
+    assert_eq!(error.kind(), crate::flag::DocumentErrorKind::TooLarge);
 }

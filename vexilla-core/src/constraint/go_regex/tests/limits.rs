@@ -113,8 +113,12 @@ fn errors_say_what_is_wrong_and_where() {
         (r"\p{Nope}", r"unknown character class near `\p{Nope}`"),
         ("\\", "trailing backslash at end of expression"),
     ] {
-        assert_eq!(compile(pattern).unwrap_err().to_string(), expected);
+        let error = compile(pattern).unwrap_err();
+        assert_eq!(format!("{error:#}"), expected);
+        assert!(expected.starts_with(&error.to_string()), "{error}");
+        assert!(!error.to_string().contains('`'), "{error}");
     }
     let long = format!("[{}", "x".repeat(1000));
-    assert!(compile(&long).unwrap_err().to_string().len() < 100);
+    let error = compile(&long).unwrap_err();
+    assert!(format!("{error:#}").len() < 100);
 }

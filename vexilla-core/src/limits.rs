@@ -1,0 +1,112 @@
+//! How large flags may be, and how long compiling them may take.
+//!
+//! Whoever may edit flags, or answers in the place of their source, must not be
+//! able to exhaust a service. What is over a limit for one flag is a
+//! [`Problem`](crate::Problem) of that flag, and the others work; what is over a
+//! limit for the whole set refuses it, and the flags in use stay.
+
+use std::time::Duration;
+
+use crate::flag::{Flag, Segment};
+
+/// How large flags may be, and how long compiling them may take.
+///
+/// The defaults are far above what people edit by hand. They apply to
+/// [`Snapshot::new`](crate::Snapshot::new) and
+/// [`Vexilla::fixed`](crate::Vexilla::fixed) too, except for the limits on the
+/// whole set, which are for flags that come from a source.
+///
+/// ```
+/// use vexilla_core::Limits;
+///
+/// let limits = Limits::new().flags(200_000).segments_per_flag(5_000);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    pub(crate) flags: usize,
+    pub(crate) segments_per_flag: usize,
+    pub(crate) variants_per_flag: usize,
+    pub(crate) distributions_per_segment: usize,
+    pub(crate) compile_time: Duration,
+}
+
+impl Limits {
+    /// The default limits, which each setter names.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            flags: 100_000,
+            segments_per_flag: 1_000,
+            variants_per_flag: 1_000,
+            distributions_per_segment: 1_000,
+            compile_time: Duration::from_secs(30),
+        }
+    }
+
+    /// Sets how many flags a source may give, before the filter. A larger set is
+    /// refused with [`SourceErrorKind::TooLarge`](crate::SourceErrorKind::TooLarge).
+    /// Default: 100,000.
+    #[must_use]
+    pub const fn flags(mut self, most: usize) -> Self {
+        self.flags = most;
+        self
+    }
+
+    /// Sets how many segments a flag may have. A flag with more is invalid.
+    /// Default: 1,000.
+    #[must_use]
+    pub const fn segments_per_flag(mut self, most: usize) -> Self {
+        self.segments_per_flag = most;
+        self
+    }
+
+    /// Sets how many variants a flag may have. A flag with more is invalid.
+    /// Default: 1,000.
+    #[must_use]
+    pub const fn variants_per_flag(mut self, most: usize) -> Self {
+        self.variants_per_flag = most;
+        self
+    }
+
+    /// Sets how many distributions a segment may have. The flag of a segment
+    /// with more is invalid. Default: 1,000; as percents are whole numbers that
+    /// add up to 100, no more than 100 of them can have a share.
+    #[must_use]
+    pub const fn distributions_per_segment(mut self, most: usize) -> Self {
+        self.distributions_per_segment = most;
+        self
+    }
+
+    /// Sets how long compiling the flags of a source may take. The clock is
+    /// looked at between flags and between segments. A set that takes longer is
+    /// refused with
+    /// [`SourceErrorKind::CompileTimeout`](crate::SourceErrorKind::CompileTimeout).
+    /// Default: 30 s.
+    #[must_use]
+    pub const fn compile_time(mut self, most: Duration) -> Self {
+        self.compile_time = most;
+        self
+    }
+
+    /// Why a flag is invalid that is over a limit; `None` if it is not.
+    pub(crate) fn exceeded_by(&self, flag: &Flag) -> Option<String> {
+        let over = |what: &str, count: usize, most: usize| {
+            (count > most).then(|| format!("{what}: {count} are more than the limit of {most}"))
+        };
+        let of_segment = |(index, segment): (usize, &Segment)| {
+            let count = segment.distributions.len();
+            over("Distributions", count, self.distributions_per_segment)
+                .map(|problem| format!("Segments[{index}].{problem}"))
+        };
+        over("Segments", flag.segments.len(), self.segments_per_flag)
+            .or_else(|| over("Variants", flag.variants.len(), self.variants_per_flag))
+            .or_else(|| flag.segments.iter().enumerate().find_map(of_segment))
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
