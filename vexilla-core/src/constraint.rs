@@ -14,23 +14,27 @@
 mod cel;
 pub(crate) mod cel_text;
 mod expression;
+mod foreign;
 mod go_regex;
 mod literal;
+mod measure;
 mod operand;
 mod operator;
 mod parser;
 mod pattern;
+mod program;
 pub(crate) mod render;
 mod scanner;
+mod work;
 
-pub(crate) use expression::{Attribute, Expression, Observer};
+pub(crate) use expression::{Attribute, Expression, Observer, Unobserved};
 pub(crate) use operand::{Mismatch, Operand};
 pub(crate) use operator::Operator;
+pub(crate) use work::Work;
 
 use crate::flag;
 use expression::Test;
-use pattern::Pattern;
-pub(crate) use pattern::Patterns;
+pub(crate) use pattern::{Known, Memory, Patterns};
 
 /// The operator of a regular expression whose pattern is taken literally.
 const MATCHES: &str = "MATCHES";
@@ -68,7 +72,7 @@ impl Condition {
     pub(crate) fn compile(
         constraints: &[flag::Constraint],
         strictness: Strictness,
-        patterns: &mut Patterns,
+        patterns: &mut Patterns<'_>,
     ) -> Result<Option<Self>, String> {
         let mut joined = String::new();
         let mut beyond = Vec::new();
@@ -80,8 +84,8 @@ impl Condition {
                 )
             };
             match constraint.operator.as_str() {
-                MATCHES => beyond.push(matches(constraint).map_err(describe)?),
-                CEL => beyond.push(cel(constraint).map_err(describe)?),
+                MATCHES => beyond.push(matches(constraint, patterns).map_err(describe)?),
+                CEL => beyond.push(cel(constraint, patterns).map_err(describe)?),
                 _ => {
                     if !joined.is_empty() {
                         joined.push_str(" AND ");
@@ -152,13 +156,16 @@ fn push_text(constraint: &flag::Constraint, text: &mut String) -> Result<(), Str
 
 /// `property MATCHES pattern`: the pattern is the value as it stands, blanks
 /// included.
-fn matches(constraint: &flag::Constraint) -> Result<Expression, String> {
+fn matches(
+    constraint: &flag::Constraint,
+    patterns: &mut Patterns<'_>,
+) -> Result<Expression, String> {
     let attribute = attribute(&constraint.property)?;
-    let regex = go_regex::compile(&constraint.value).map_err(|error| error.to_string())?;
-    let pattern = Expression::Pattern(Pattern {
-        text: constraint.value.as_bytes().into(),
-        regex: Some(regex),
-    });
+    let pattern = patterns.go(constraint.value.as_bytes().into())?;
+    if pattern.program.is_none() {
+        return Err(go_regex::refusal(&constraint.value));
+    }
+    let pattern = Expression::Pattern(pattern);
     let test = Test::new(attribute, Operator::Matches, pattern);
     Ok(Expression::Test(Box::new(test)))
 }
@@ -176,13 +183,13 @@ fn attribute(property: &str) -> Result<Attribute, String> {
 }
 
 #[cfg(feature = "cel")]
-fn cel(constraint: &flag::Constraint) -> Result<Expression, String> {
-    cel::CelProgram::compile(&constraint.value)
+fn cel(constraint: &flag::Constraint, patterns: &mut Patterns<'_>) -> Result<Expression, String> {
+    cel::CelProgram::compile(&constraint.value, patterns)
         .map(|program| Expression::Cel(program.into()))
         .map_err(|error| error.to_string())
 }
 
 #[cfg(not(feature = "cel"))]
-fn cel(_: &flag::Constraint) -> Result<Expression, String> {
+fn cel(_: &flag::Constraint, _: &mut Patterns<'_>) -> Result<Expression, String> {
     Err("operator CEL needs the feature `cel` of vexilla-core".to_owned())
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::constraint::{Expression, Mismatch, Observer, Operand, render};
+use crate::constraint::{Expression, Mismatch, Observer, Operand, Work, render};
 use crate::context::{EvaluationContext, Value, ValueRef};
 use crate::evaluate::{EmptyEntity, SegmentObserver, random_entity};
 use crate::flag::Flag;
@@ -44,6 +44,9 @@ pub struct Explanation {
     pub overridden: bool,
     /// Whether the flags may be out of date.
     pub stale: bool,
+    /// Whether a segment did not match only because of our limits, see
+    /// [`Evaluation::is_beyond_limits`](crate::Evaluation::is_beyond_limits).
+    pub beyond_limits: bool,
     /// The flag's segments, in order; none if they were not looked at.
     pub segments: Vec<SegmentExplanation>,
 }
@@ -186,6 +189,7 @@ impl Explanation {
             error: evaluation.error().map(|error| error.to_string()),
             overridden,
             stale: evaluation.is_stale(),
+            beyond_limits: evaluation.is_beyond_limits(),
             segments,
         }
     }
@@ -277,6 +281,7 @@ struct Watcher {
     done: Option<Node>,
     /// Why the part that is left next has no answer.
     reason: Option<String>,
+    work: Work,
 }
 
 struct SeenSegment {
@@ -286,6 +291,10 @@ struct SeenSegment {
 }
 
 impl Observer for Watcher {
+    fn work(&mut self) -> &mut Work {
+        &mut self.work
+    }
+
     fn enter(&mut self, expression: &Expression) {
         self.open.push(Node::new(expression));
     }
@@ -350,6 +359,9 @@ impl fmt::Display for Explanation {
         }
         if self.stale {
             f.write_str(", stale")?;
+        }
+        if self.beyond_limits {
+            f.write_str(", beyond our limits")?;
         }
         if let Some(error) = &self.error {
             write!(f, ", {error}")?;

@@ -10,6 +10,7 @@ mod explain;
 mod filter;
 pub mod flag;
 mod flags;
+mod limits;
 mod metrics;
 #[cfg(feature = "ops")]
 pub mod ops;
@@ -39,6 +40,7 @@ pub use explain::{
 pub use filter::{Filter, FilterReport};
 pub use flag::FlagSet;
 pub use flags::Flags;
+pub use limits::Limits;
 pub use metrics::{EvaluationCounts, FlagCount, VariantCount};
 pub use overrides::{OverrideValue, Overrides};
 #[cfg(feature = "refresh")]

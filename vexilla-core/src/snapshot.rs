@@ -11,15 +11,18 @@ mod hint;
 mod index;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustc_hash::FxHashMap;
 
 pub(crate) use compiled::{CompiledFlag, CompiledSegment};
 
-use crate::constraint::Patterns;
+use crate::constraint::{Memory, Patterns};
 use crate::context::text::same;
+use crate::evaluate::Decision;
 use crate::filter::{Filter, FilterReport};
-use crate::flag::{Flag, FlagSet};
+use crate::flag::{Flag, FlagSet, Origin};
+use crate::limits::Limits;
 pub(crate) use hint::PositionHint;
 use hint::SnapshotNumber;
 use index::KeyIndex;
@@ -35,6 +38,11 @@ pub struct Snapshot {
     version: u64,
     left_out: FilterReport,
     problem_count: usize,
+    limits: Limits,
+    /// What became of the regular expressions of its flags.
+    patterns: Memory,
+    /// Evaluations beyond limits, those of the snapshots before included.
+    beyond_limits: Arc<AtomicU64>,
 }
 
 /// How several tags are asked for.
@@ -64,37 +72,66 @@ impl Snapshot {
     /// JSON-file mode does.
     #[must_use]
     pub fn new(set: impl Into<FlagSet>) -> Self {
-        Self::build(set.into(), &Filter::new(), None)
+        Self::build(set.into(), &Filter::new(), &Limits::new(), None)
     }
 
-    /// Compiles the flags of a set that a filter holds. Flags that did not
-    /// change are shared with the snapshot before.
+    /// Compiles the flags of a set that a filter holds, within limits. Flags that
+    /// did not change are shared with the snapshot before if that was built with
+    /// the same limits, and regular expressions that it has are not compiled
+    /// again.
     #[must_use]
-    pub fn build(mut set: FlagSet, filter: &Filter, previous: Option<&Self>) -> Self {
+    pub fn build(
+        mut set: FlagSet,
+        filter: &Filter,
+        limits: &Limits,
+        previous: Option<&Self>,
+    ) -> Self {
         // Ids, versions and clashing keys are those of the whole set.
         set.assign_missing_ids();
         let faults = crate::flag::faults(&set);
         let origin = set.origin;
-        let mut patterns = Patterns::default();
+        let beyond_limits = previous.map(|previous| Arc::clone(&previous.beyond_limits));
+        let previous = previous.filter(|previous| previous.limits == *limits);
+        let mut patterns = Patterns::new(limits, previous.map(|previous| &previous.patterns));
         let version = set.flags.iter().map(|flag| flag.snapshot_id).max();
         let mut snapshot = Self {
             flags: Vec::with_capacity(set.flags.len()),
             version: version.unwrap_or(0),
+            limits: limits.clone(),
+            beyond_limits: beyond_limits.unwrap_or_default(),
             ..Self::default()
         };
+        let mut kept = Vec::with_capacity(set.flags.len());
         for (flag, faults) in set.flags.into_iter().zip(faults) {
-            if !filter.holds(&flag) {
-                snapshot.left_out.add(&flag);
-                continue;
+            match filter.holds(&flag) {
+                true => kept.push((flag, faults)),
+                false => snapshot.left_out.add(&flag),
             }
-            let unchanged = previous
-                .filter(|_| faults.is_empty())
-                .and_then(|previous| previous.unchanged(&flag, origin));
-            let compiled = unchanged.unwrap_or_else(|| {
-                Arc::new(CompiledFlag::new(flag, origin, &faults, &mut patterns))
-            });
-            snapshot.insert(compiled);
         }
+        // Flagr's export has no order, and which flags are beyond the limit on all
+        // regular expressions must not depend on chance.
+        let mut order: Vec<_> = (0..kept.len()).collect();
+        order.sort_by_key(|index| kept.get(*index).map(|(flag, _)| flag.id));
+        let mut kept: Vec<_> = kept.into_iter().map(Some).collect();
+        let mut compiled: Vec<_> = kept.iter().map(|_| None).collect();
+        for index in order {
+            let (Some(flag), Some(compiled)) = (kept.get_mut(index), compiled.get_mut(index))
+            else {
+                continue;
+            };
+            *compiled = flag.take().map(|(flag, faults)| {
+                let unchanged = previous
+                    .and_then(|previous| previous.unchanged(&flag, origin, &faults))
+                    .filter(|known| known.patterns().is_some_and(|known| patterns.keep(known)));
+                unchanged.unwrap_or_else(|| {
+                    Arc::new(CompiledFlag::new(flag, origin, &faults, &mut patterns))
+                })
+            });
+        }
+        for flag in compiled.into_iter().flatten() {
+            snapshot.insert(flag);
+        }
+        snapshot.patterns = patterns.into_memory();
         let keys: Vec<_> = snapshot.flags().map(|flag| flag.key.as_str()).collect();
         snapshot.by_key = KeyIndex::new(&keys);
         snapshot.number = SnapshotNumber::next(snapshot.len());
@@ -111,10 +148,15 @@ impl Snapshot {
         self.flags.push(flag);
     }
 
-    fn unchanged(&self, flag: &Flag, origin: crate::flag::Origin) -> Option<Arc<CompiledFlag>> {
+    fn unchanged(
+        &self,
+        flag: &Flag,
+        origin: Origin,
+        faults: &[String],
+    ) -> Option<Arc<CompiledFlag>> {
         self.flags
             .get(self.position_of(flag)?)
-            .filter(|known| known.is_made_of(flag, origin))
+            .filter(|known| known.is_made_of(flag, origin, faults))
             .cloned()
     }
 
@@ -273,6 +315,30 @@ impl Snapshot {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// The limits that the flags were compiled with.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// How many evaluations met [`Limits::regex_work`], so that a segment did not
+    /// match that Flagr may find to match; those of the snapshots that this one
+    /// took the place of are included. The first one of each version of a flag is
+    /// logged, with its key, at level `WARN`.
+    #[must_use]
+    pub fn evaluations_beyond_limits(&self) -> u64 {
+        self.beyond_limits.load(Ordering::Relaxed)
+    }
+
+    /// Counts an evaluation of this flag if it was beyond limits.
+    #[inline]
+    pub(crate) fn count_beyond_limits(&self, flag: &CompiledFlag, decision: Decision<'_>) {
+        if decision.beyond_limits {
+            self.beyond_limits.fetch_add(1, Ordering::Relaxed);
+            flag.log_beyond_limits();
+        }
     }
 
     /// What the filter left out.

@@ -41,6 +41,7 @@ pub use retry::RetryPolicy;
 pub use status::{Counts, Level, Status, StatusWatch};
 
 use crate::filter::Filter;
+use crate::limits::Limits;
 use crate::overrides::Overrides;
 use crate::persist::{PersistError, PersistErrorKind, Saver};
 use crate::snapshot::Snapshot;
@@ -99,6 +100,7 @@ pub(crate) struct Settings {
     pub(crate) retry: RetryPolicy,
     pub(crate) breaker: BreakerPolicy,
     pub(crate) filter: Filter,
+    pub(crate) limits: Limits,
 }
 
 impl Default for Settings {
@@ -112,6 +114,7 @@ impl Default for Settings {
             retry: RetryPolicy::new(),
             breaker: BreakerPolicy::new(),
             filter: Filter::new(),
+            limits: Limits::new(),
         }
     }
 }
@@ -184,7 +187,8 @@ impl Sync {
         );
         let mut restored = false;
         if let Some(saver) = &parts.saver {
-            let copy = fetched::restored(saver, name.clone(), settings.filter.clone());
+            let (filter, limits) = (settings.filter.clone(), settings.limits.clone());
+            let copy = fetched::restored(saver, name.clone(), filter, limits);
             let copy = timeout(COPY_LIMIT, copy).await.unwrap_or_else(|_| {
                 let message = format!("{} gave nothing within {COPY_LIMIT:?}", saver.name());
                 Err(PersistError::new(PersistErrorKind::Other, message))

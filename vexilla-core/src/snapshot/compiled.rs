@@ -1,7 +1,10 @@
 //! One flag, compiled: from its definition to decisions.
 
 use crate::bucket::Rollout;
-use crate::constraint::{Condition, Patterns, Strictness};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::constraint::{Condition, Known, Patterns, Strictness};
 use crate::flag::{Flag, Origin, Variant};
 use crate::outcome::{Outcome, VariantValue};
 use crate::reason::Reason;
@@ -13,6 +16,15 @@ pub(crate) struct CompiledFlag {
     origin: Origin,
     /// Why the flag cannot be evaluated; then there are no segments.
     problem: Option<Box<str>>,
+    /// What its set found wrong with it.
+    faults: Box<[String]>,
+    /// The patterns of its constraints; `None` if it has to be compiled again,
+    /// because something that it needs was not there for the moment.
+    patterns: Option<Box<[Arc<Known>]>>,
+    /// [`Limits::regex_work`](crate::Limits::regex_work).
+    regex_work: u64,
+    /// Whether it was logged that an evaluation met that limit.
+    logged_beyond_limits: AtomicBool,
     /// The outcome for all contexts, if the segments are not looked at.
     idle: Option<&'static Outcome>,
     /// In the order of the definition.
@@ -35,7 +47,7 @@ impl CompiledFlag {
         definition: Flag,
         origin: Origin,
         faults: &[String],
-        patterns: &mut Patterns,
+        patterns: &mut Patterns<'_>,
     ) -> Self {
         let strictness = match origin {
             Origin::Export => Strictness::Joined,
@@ -75,15 +87,43 @@ impl CompiledFlag {
             definition,
             origin,
             problem,
+            faults: faults.into(),
+            patterns: patterns.take_of_flag(),
+            regex_work: patterns.limits().regex_work,
+            logged_beyond_limits: AtomicBool::new(false),
             idle,
             segments,
             values,
         }
     }
 
-    /// Whether compiling this definition would give the same flag.
-    pub(crate) fn is_made_of(&self, definition: &Flag, origin: Origin) -> bool {
-        self.problem.is_none() && self.origin == origin && self.definition == *definition
+    /// Whether compiling this definition, in which its set found these faults,
+    /// would give the same flag, as long as its patterns come to the same.
+    pub(crate) fn is_made_of(&self, definition: &Flag, origin: Origin, faults: &[String]) -> bool {
+        self.origin == origin && *self.faults == *faults && self.definition == *definition
+    }
+
+    /// The patterns of its constraints; `None` if it has to be compiled again.
+    pub(crate) fn patterns(&self) -> Option<&[Arc<Known>]> {
+        self.patterns.as_deref()
+    }
+
+    #[inline]
+    pub(crate) fn regex_work(&self) -> u64 {
+        self.regex_work
+    }
+
+    /// Logs that an evaluation met a limit, once for each version of the flag.
+    pub(crate) fn log_beyond_limits(&self) {
+        if !self.logged_beyond_limits.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                flag = self.definition.key,
+                id = self.definition.id,
+                limit = self.regex_work,
+                "an evaluation was beyond the limit `regex_work`: a segment did not match, \
+                 though Flagr may find that it does; this is logged once, and counted"
+            );
+        }
     }
 
     pub(crate) fn definition(&self) -> &Flag {

@@ -194,8 +194,9 @@ impl Checker {
         }
         let set = self.caller.call(|source| source.fetch()).await?;
         self.degradation.count(|counts| counts.fetches += 1);
-        let (filter, before) = (self.settings.filter.clone(), self.held.clone());
-        let fetched = Fetched::compile(set, filter, before, self.saver.is_some()).await?;
+        let (filter, limits) = (self.settings.filter.clone(), self.settings.limits.clone());
+        let (before, saves) = (self.held.clone(), self.saver.is_some());
+        let fetched = Fetched::compile(set, filter, limits, before, saves).await?;
         Ok(self.take(fetched, id, trigger))
     }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use super::detect::Contents;
 use crate::filter::Filter;
 use crate::flag::{FlagSet, Origin};
+use crate::limits::Limits;
 use crate::persist::{PersistError, PersistErrorKind, Provenance, Saver};
 use crate::snapshot::Snapshot;
 use crate::source::{SourceError, SourceErrorKind};
@@ -28,12 +29,13 @@ impl Fetched {
     pub(super) async fn compile(
         set: FlagSet,
         filter: Filter,
+        limits: Limits,
         before: Option<Arc<Snapshot>>,
         saves: bool,
     ) -> Result<Self, SourceError> {
         let compiled = tokio::task::spawn_blocking(move || {
             let kept = saves.then(|| set.clone());
-            let (snapshot, contents, origin) = compile(set, &filter, before.as_deref());
+            let (snapshot, contents, origin) = compile(set, &filter, &limits, before.as_deref());
             Self {
                 snapshot,
                 contents,
@@ -67,6 +69,7 @@ pub(super) async fn restored(
     saver: &Saver,
     source: String,
     filter: Filter,
+    limits: Limits,
 ) -> Result<Option<Restored>, PersistError> {
     let Some(saved) = saver.load().await? else {
         return Ok(None);
@@ -84,7 +87,7 @@ pub(super) async fn restored(
         .duration_since(saved_at)
         .unwrap_or_default();
     let set = saved.set;
-    let compiled = tokio::task::spawn_blocking(move || compile(set, &filter, None)).await;
+    let compiled = tokio::task::spawn_blocking(move || compile(set, &filter, &limits, None)).await;
     let (snapshot, contents, _) = compiled.map_err(PersistError::other)?;
     Ok(Some(Restored {
         snapshot,
@@ -97,10 +100,15 @@ pub(super) async fn restored(
 fn compile(
     mut set: FlagSet,
     filter: &Filter,
+    limits: &Limits,
     before: Option<&Snapshot>,
 ) -> (Snapshot, Contents, Origin) {
     set.assign_missing_ids();
     let flags = set.flags.iter().map(|flag| (flag.id, flag.snapshot_id));
     let (contents, origin) = (Contents::new(flags), set.origin);
-    (Snapshot::build(set, filter, before), contents, origin)
+    (
+        Snapshot::build(set, filter, limits, before),
+        contents,
+        origin,
+    )
 }

@@ -8,6 +8,7 @@ use super::Vexilla;
 use crate::evaluate::EmptyEntity;
 use crate::filter::Filter;
 use crate::flag::FlagSet;
+use crate::limits::Limits;
 use crate::overrides::{OverrideValue, Overrides};
 use crate::persist::{LastKnownGood, Saver};
 use crate::snapshot::Snapshot;
@@ -140,6 +141,12 @@ impl VexillaBuilder {
         self
     }
 
+    /// What flags may cost to compile and to evaluate. Default: [`Limits::new`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.settings.limits = limits;
+        self
+    }
+
     /// Sets flags to values of one's own.
     pub fn overrides(mut self, overrides: Overrides) -> Self {
         self.overrides = overrides;
@@ -184,7 +191,12 @@ impl VexillaBuilder {
             source: self.source,
             store: Arc::clone(&store),
             saver: self.last_known_good.map(Arc::new),
-            embedded: Arc::new(Snapshot::build(embedded, &self.settings.filter, None)),
+            embedded: Arc::new(Snapshot::build(
+                embedded,
+                &self.settings.filter,
+                &self.settings.limits,
+                None,
+            )),
             emergency: Arc::new(self.emergency),
         };
         let (sync, restored) = Sync::start(parts, self.settings).await;
