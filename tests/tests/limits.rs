@@ -263,10 +263,7 @@ fn the_limit_on_work_is_for_all_constraints_of_an_evaluation_and_can_be_raised()
     let limits = Limits::new().regex_work(101 << 10);
     assert_eq!(matches(1, &limits), (true, false));
     assert_eq!(matches(2, &limits), (false, true));
-    assert_eq!(
-        matches(2, &limits.clone().regex_work(202 << 10)),
-        (true, false)
-    );
+    assert_eq!(matches(2, &limits.regex_work(202 << 10)), (true, false));
     assert_eq!(matches(20, &Limits::new()), (true, false));
     assert_eq!(matches(21, &Limits::new()), (false, true));
 }
