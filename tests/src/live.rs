@@ -36,6 +36,8 @@ use flags::Generated;
 use random::Random;
 use server::{Created, Failure, Server};
 
+use crate::vectors;
+
 /// Flags of one round.
 const FLAGS: usize = 40;
 /// Flags that are evaluated together.
@@ -56,6 +58,8 @@ pub struct Report {
     refused: usize,
     /// Flags that Flagr would take and could then not load.
     unloadable: usize,
+    /// Constraints, flags and evaluations beyond our limits.
+    beyond_limits: usize,
     differences: usize,
     shrunk: usize,
 }
@@ -79,14 +83,15 @@ impl fmt::Display for Report {
         write!(
             f,
             "{} flags ({} that no Flagr could load), {} constraints ({} refused), \
-             {} evaluations ({} with a variant): {} differences",
+             {} evaluations ({} with a variant): {} differences, {} beyond our limits",
             self.flags,
             self.unloadable,
             self.constraints,
             self.refused,
             self.evaluations,
             self.assigned,
-            self.differences
+            self.differences,
+            self.beyond_limits
         )
     }
 }
@@ -188,9 +193,15 @@ async fn compare_round(
             .iter()
             .filter(|(_, outcome)| outcome.is_err());
         report.refused += refused.count();
-        findings.other.extend(compare::refusals(&created));
-        if compare::problem(created.flag.clone()).is_some() {
-            report.unloadable += 1;
+        let (beyond, refusals): (Vec<_>, Vec<_>) = compare::refusals(&created)
+            .into_iter()
+            .partition(|refusal| vectors::is_beyond_limits(refusal));
+        report.beyond_limits += beyond.len();
+        findings.other.extend(refusals);
+        if let Some(problem) = compare::problem(created.flag.clone()) {
+            if !vectors::is_beyond_limits(&problem) {
+                report.unloadable += 1;
+            }
             server.delete(created.id).await?;
         } else {
             left.push(created.id);
@@ -254,7 +265,10 @@ async fn batch(
     for ((visitor, flag), flagr) in asked.zip(answers) {
         report.evaluations += 1;
         report.assigned += usize::from(flagr.variant_id != 0);
-        let ours = compare::answer(snapshot, Some(flag.id), None, visitor);
+        let Some(ours) = compare::answer(snapshot, Some(flag.id), None, visitor) else {
+            report.beyond_limits += 1;
+            continue;
+        };
         // One context for each flag is enough.
         let is_new = |known: &Mismatch| known.flag.key != flag.flag.key;
         if ours != flagr && findings.mismatches.iter().all(is_new) {
@@ -295,9 +309,12 @@ async fn single(
         (None, None),
     ]);
     let flagr = server.evaluate(id, key, visitor).await?;
-    let ours = compare::answer(snapshot, id, key, visitor);
     report.evaluations += 1;
     report.assigned += usize::from(flagr.variant_id != 0);
+    let Some(ours) = compare::answer(snapshot, id, key, visitor) else {
+        report.beyond_limits += 1;
+        return Ok(());
+    };
     if ours != flagr {
         findings.mismatches.push(Mismatch {
             flag: flag.flag.clone(),

@@ -16,7 +16,7 @@ use flate2::read::GzDecoder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
-use vexilla_core::{Context, EmptyEntity, Evaluation, FlagSet, Snapshot, TagMatch};
+use vexilla_core::{Context, EmptyEntity, Evaluation, Filter, FlagSet, Limits, Snapshot, TagMatch};
 
 /// What comparing one file came to.
 #[derive(Debug)]
@@ -31,18 +31,23 @@ pub struct Report {
     pub other: usize,
     /// What differs, a line each.
     pub mismatches: Vec<String>,
+    /// What needs more than the default limits, a line each; it was compared
+    /// without limits.
+    pub beyond_limits: Vec<String>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:32} {:>5} flags {:>7} evaluations {:>5} other checks {:>4} mismatches",
+            "{:32} {:>5} flags {:>7} evaluations {:>5} other checks {:>4} mismatches \
+             {:>4} beyond the default limits",
             self.path.file_name().unwrap_or_default().to_string_lossy(),
             self.flags,
             self.evaluations,
             self.other,
-            self.mismatches.len()
+            self.mismatches.len(),
+            self.beyond_limits.len()
         )
     }
 }
@@ -222,6 +227,7 @@ pub fn compare(path: &Path) -> Option<Report> {
         evaluations: 0,
         other: 0,
         mismatches: Vec::new(),
+        beyond_limits: Vec::new(),
     };
     if text.trim_start().starts_with('[') {
         let files: Vec<WholeFile> =
@@ -248,8 +254,13 @@ pub fn compare(path: &Path) -> Option<Report> {
 }
 
 fn suite(vectors: &Vectors, report: &mut Report) {
-    let snapshot = vectors.snapshot();
+    let mut snapshot = vectors.snapshot();
     report.flags += snapshot.len();
+    let beyond = beyond_limits(vectors, &snapshot);
+    if !beyond.is_empty() {
+        report.beyond_limits.extend(beyond);
+        snapshot = unlimited(vectors.flag_set());
+    }
     for problem in snapshot.problems() {
         report.mismatches.push(format!(
             "a flag that Flagr evaluates has a problem: {problem:?}"
@@ -331,6 +342,43 @@ fn evaluations(vectors: &Vectors, snapshot: &Snapshot, report: &mut Report) {
             }
         }
     }
+}
+
+/// What of a file needs more than the default limits: flags and evaluations.
+fn beyond_limits(vectors: &Vectors, snapshot: &Snapshot) -> Vec<String> {
+    let mut beyond: Vec<_> = snapshot
+        .problems()
+        .filter(|problem| is_beyond_limits(&problem.message))
+        .map(|problem| format!("{problem:?}"))
+        .collect();
+    for context in &vectors.contexts {
+        for flag in snapshot.flags() {
+            let key = flag.id.to_string();
+            let evaluation = snapshot.evaluate(&key, context, EmptyEntity::NoRollout);
+            if evaluation.is_beyond_limits() {
+                beyond.push(format!("flag {key}, {context:?}"));
+            }
+        }
+    }
+    beyond
+}
+
+/// Whether a problem is a limit of ours that can be raised.
+#[must_use]
+pub fn is_beyond_limits(problem: &str) -> bool {
+    ["`regex_program_bytes`", "`regex_set_bytes`"]
+        .iter()
+        .any(|limit| problem.contains(limit))
+}
+
+/// Flags compiled with the limits on regular expressions as high as they go.
+#[must_use]
+pub fn unlimited(set: FlagSet) -> Snapshot {
+    let limits = Limits::new()
+        .regex_program_bytes(usize::MAX)
+        .regex_set_bytes(usize::MAX)
+        .regex_work(u64::MAX);
+    Snapshot::build(set, &Filter::new(), &limits, None)
 }
 
 /// Segment and variant, as the recordings have them.

@@ -23,6 +23,9 @@ fn compare_folder(folder: &Path) {
             continue;
         };
         println!("{report}");
+        for beyond in &report.beyond_limits {
+            println!("  compared without limits: {beyond}");
+        }
         for mismatch in report.mismatches.iter().take(20) {
             println!("  {mismatch}");
         }

@@ -7,7 +7,7 @@ use serde_json::json;
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
 use vexilla_core::{
     BoolFlag, Context, ContextRef, EmptyEntity, ErrorCode, Evaluation, Filter, FlagSet, FloatFlag,
-    IntFlag, Outcome, Overrides, Reason, Snapshot, StringFlag, ValueRef, Vexilla,
+    IntFlag, Limits, Outcome, Overrides, Reason, Snapshot, StringFlag, ValueRef, Vexilla,
 };
 
 /// A flag whose one variant everybody gets.
@@ -315,7 +315,7 @@ fn a_filter_leaves_flags_out_and_counts_them() {
     ]);
     set.flags[1].snapshot_id = 9;
     let filter = Filter::new().service("checkout").only_enabled();
-    let snapshot = Snapshot::build(set, &filter, None);
+    let snapshot = Snapshot::build(set, &filter, &Limits::new(), None);
     assert_eq!(snapshot.len(), 1);
     assert_eq!(snapshot.version(), 9, "versions are those of the whole set");
     assert_eq!(snapshot.left_out().flags, 2);
@@ -327,7 +327,7 @@ fn an_unchanged_flag_is_not_compiled_again() {
     let pattern = "(a|b){500}".repeat(20);
     let set = || FlagSet::from([on_for("slow", "p", "MATCHES", &pattern), half("half")]);
     let first = Snapshot::new(set());
-    let second = Snapshot::build(set(), &Filter::new(), Some(&first));
+    let second = Snapshot::build(set(), &Filter::new(), &Limits::new(), Some(&first));
     assert!(second.same_flags(&first));
     let definition = |snapshot: &Snapshot| std::ptr::from_ref(snapshot.flag("slow").unwrap());
     assert_eq!(
@@ -335,7 +335,12 @@ fn an_unchanged_flag_is_not_compiled_again() {
         definition(&second),
         "the same flag is shared"
     );
-    let changed = Snapshot::build([half("half")].into(), &Filter::new(), Some(&second));
+    let changed = Snapshot::build(
+        [half("half")].into(),
+        &Filter::new(),
+        &Limits::new(),
+        Some(&second),
+    );
     assert!(!changed.same_flags(&second));
 }
 

@@ -6,7 +6,9 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
-use vexilla_core::{Context, Filter, FlagSet, Snapshot, Value, Vexilla};
+use vexilla_core::{
+    Context, EmptyEntity, ErrorCode, Filter, FlagSet, Limits, Reason, Snapshot, Value, Vexilla,
+};
 
 fn segment(property: &str, operator: &str, value: &str) -> Segment {
     Segment::new()
@@ -87,11 +89,230 @@ fn a_regular_expression_that_is_too_large_is_the_problem_of_its_flag() {
         beside_a_sound_flag("EREG", &format!("\"{pattern}\""), context)
     };
     assert_eq!(matches("(a+)+$"), Ok(true));
-    assert_eq!(matches(r"^[\pL\pN]{1000}$"), Ok(false));
-    let problem = matches(r"[\pL\pN]{1000}[\pL\pN]{1000}").unwrap_err();
-    assert!(problem.contains("bytes"), "{problem}");
+    assert_eq!(matches(r"^[\pL\pN]{30}$"), Ok(false));
+    let problem = matches(r"^[\pL\pN]{1000}$").unwrap_err();
+    assert!(problem.contains("`regex_program_bytes`"), "{problem}");
     // That one is too large for Flagr as well, which takes it for no match.
     assert_eq!(matches("(a{1000}){1000}"), Ok(false));
+}
+
+/// As `x{i}[\pL\pN]{1000}` in the flag of this number: with all the memory in the
+/// world 50 MB for each, compiled.
+fn costly(number: usize) -> Flag {
+    let pattern = format!("\"x{{{number}}}[\\pL\\pN]{{1000}}\"");
+    flag(
+        &format!("costly-{number}"),
+        [segment("p", "EREG", &pattern)],
+    )
+}
+
+#[test]
+fn costly_regular_expressions_are_refused_before_they_are_compiled_and_stay_refused() {
+    let set = || -> FlagSet {
+        let sound = flag("sound", [segment("p", "EREG", "\"^x\"")]);
+        (1..=20).map(costly).chain([sound]).collect()
+    };
+    let before = Snapshot::new(set());
+    let problems: Vec<_> = before.problems().collect();
+    assert_eq!(problems.len(), 20);
+    for problem in problems {
+        assert!(
+            problem.message.contains("`regex_program_bytes`"),
+            "{problem:?}"
+        );
+    }
+    let context = Context::new("u").with("p", "x");
+    let on = before.evaluate("sound", &context, EmptyEntity::NoRollout);
+    assert_eq!(on.variant_key(), Some("on"));
+
+    let after = Snapshot::build(set(), &Filter::new(), &Limits::new(), Some(&before));
+    let shared = before.flags().zip(after.flags());
+    assert!(
+        shared
+            .into_iter()
+            .all(|(before, after)| std::ptr::eq(before, after))
+    );
+    assert_eq!(after.problem_count(), 20);
+    // Where the limits are others, so may be what becomes of a flag.
+    let limits = Limits::new().regex_program_bytes(1 << 20);
+    let after = Snapshot::build(set(), &Filter::new(), &limits, Some(&before));
+    assert!(
+        !before
+            .flags()
+            .zip(after.flags())
+            .any(|(before, after)| std::ptr::eq(before, after))
+    );
+}
+
+#[test]
+fn beyond_the_limit_of_a_set_the_newest_flags_have_a_problem_whatever_the_order() {
+    let numbered = |id: u64| {
+        let mut flag = flag(
+            &format!("flag-{id}"),
+            [segment("p", "EREG", &format!("\"^{id}[a-z]{{100}}\""))],
+        );
+        flag.id = id;
+        flag
+    };
+    let limits = Limits::new().regex_set_bytes(50_000);
+    let build = |ids: &[u64], before: Option<&Snapshot>| {
+        let set: FlagSet = ids.iter().copied().map(numbered).collect();
+        Snapshot::build(set, &Filter::new(), &limits, before)
+    };
+    let refused = |snapshot: &Snapshot| {
+        let mut refused: Vec<_> = snapshot
+            .problems()
+            .map(|problem| {
+                assert!(problem.message.contains("`regex_set_bytes`"), "{problem:?}");
+                problem.flag_id
+            })
+            .collect();
+        refused.sort_unstable();
+        refused
+    };
+    let ascending = build(&[1, 2, 3, 4, 5, 6, 7, 8, 9], None);
+    let first = refused(&ascending);
+    assert!(!first.is_empty() && first.len() < 9, "{first:?}");
+    assert_eq!(first.last(), Some(&9));
+    let shuffled = [5, 9, 2, 8, 1, 7, 3, 6, 4];
+    assert_eq!(refused(&build(&shuffled, None)), first);
+    assert_eq!(refused(&build(&shuffled, Some(&ascending))), first);
+    // Room that a flag leaves is taken by the next, and given back.
+    let fewer = build(&[2, 3, 4, 5, 6, 7, 8, 9], Some(&ascending));
+    assert_eq!(refused(&fewer), first[1..]);
+    assert_eq!(refused(&build(&shuffled, Some(&fewer))), first);
+}
+
+/// A flag of nine constraints, each of which Go would run for seconds.
+fn slow(operator: &str) -> Segment {
+    let constraint = |n: usize| {
+        let pattern = format!("\"(a?b?c?d?){{1000}}[{n}]\"");
+        Constraint::new("header", operator, &pattern)
+    };
+    let segment = Segment::new().distribution("on", 100);
+    (1..=9).map(constraint).fold(segment, Segment::constraint)
+}
+
+#[test]
+fn an_evaluation_does_not_search_beyond_its_limit_and_says_so() {
+    let header = "abcd".repeat(2 << 10);
+    let context = || {
+        Context::new("u")
+            .with("header", header.as_str())
+            .with("p", "x")
+    };
+    for operator in ["EREG", "NEREG", "MATCHES"] {
+        let vexilla = Vexilla::fixed([
+            flag("slow", [slow(operator)]),
+            flag("other", [slow(operator), segment("p", "EREG", "\"x\"")]),
+        ]);
+        assert_eq!(vexilla.snapshot().problem_count(), 0);
+        let flags = vexilla.flags(context());
+        let evaluation = flags.evaluate("slow");
+        assert!(evaluation.is_beyond_limits());
+        assert_eq!(
+            (evaluation.variant_key(), evaluation.reason()),
+            (None, Reason::Error)
+        );
+        let error = evaluation.error().unwrap();
+        assert_eq!(error.code(), ErrorCode::General);
+        assert!(error.message().contains("`regex_work`"), "{error}");
+        assert!(flags.try_bool("slow").is_err() && !flags.bool("slow"));
+        let json = serde_json::to_value(&evaluation).unwrap();
+        assert_eq!(json["beyondLimits"], true);
+        let explanation = flags.explain("slow");
+        assert!(explanation.beyond_limits);
+        assert!(
+            explanation.to_string().contains("beyond our limits"),
+            "{explanation}"
+        );
+
+        // A segment behind it that matches assigns its variant, and the outcome
+        // still says that one before it was not decided.
+        let other = flags.evaluate("other");
+        assert_eq!((other.variant_key(), other.error()), (Some("on"), None));
+        assert!(other.is_beyond_limits());
+
+        assert_eq!(vexilla.snapshot().evaluations_beyond_limits(), 4);
+        assert_eq!(vexilla.status().counts.beyond_limits, 4);
+        vexilla.replace([flag("slow", [slow(operator)])]);
+        assert_eq!(vexilla.snapshot().evaluations_beyond_limits(), 4);
+
+        let short = vexilla
+            .flags(Context::new("u").with("header", "abcd"))
+            .evaluate("slow")
+            .is_beyond_limits();
+        assert!(!short);
+    }
+}
+
+#[test]
+fn the_limit_on_work_is_for_all_constraints_of_an_evaluation_and_can_be_raised() {
+    let text = "a".repeat(1 << 10);
+    let constraint = || Constraint::new("p", "EREG", "\"[ab]{100}$\"");
+    let matches = |constraints: usize, limits: &Limits| {
+        let segment = Segment::new().distribution("on", 100);
+        let segment = (0..constraints)
+            .map(|_| constraint())
+            .fold(segment, Segment::constraint);
+        let vexilla = Vexilla::fixed_with_limits([flag("flag", [segment])], limits);
+        let flags = vexilla.flags(Context::new("u").with("p", text.as_str()));
+        (
+            flags.bool("flag"),
+            flags.evaluate("flag").is_beyond_limits(),
+        )
+    };
+    let limits = Limits::new().regex_work(101 << 10);
+    assert_eq!(matches(1, &limits), (true, false));
+    assert_eq!(matches(2, &limits), (false, true));
+    assert_eq!(matches(2, &limits.regex_work(202 << 10)), (true, false));
+    assert_eq!(matches(20, &Limits::new()), (true, false));
+    assert_eq!(matches(21, &Limits::new()), (false, true));
+}
+
+#[test]
+fn patterns_of_cel_are_within_the_limits_of_all_regular_expressions() {
+    let flag = |expression: &str| flag("flag", [segment("p", "CEL", expression)]);
+    let large = flag(r"p.matches('[\\pL\\pN]{1000}')");
+    let problem = Snapshot::new([large]).problems().next().unwrap().message;
+    assert!(problem.contains("`regex_program_bytes`"), "{problem}");
+    let vexilla = Vexilla::fixed([flag("p.matches('(a?b?c?d?){1000}x') || true")]);
+    let beyond = |text: String| {
+        let flags = vexilla.flags(Context::new("u").with("p", text));
+        flags.evaluate("flag").is_beyond_limits()
+    };
+    assert!(beyond("abcd".repeat(2 << 10)));
+    assert!(!beyond("abcd".to_owned()));
+}
+
+#[test]
+fn a_regular_expression_out_of_the_context_has_narrow_limits() {
+    let vexilla = Vexilla::fixed([flag("flag", [segment("p", "EREG", "{q}")])]);
+    let decision = |text: &str, pattern: &str| {
+        let flags = vexilla.flags(Context::new("u").with("p", text).with("q", pattern));
+        let evaluation = flags.evaluate("flag");
+        (
+            evaluation.variant_key().is_some(),
+            evaluation.is_beyond_limits(),
+        )
+    };
+    assert_eq!(decision("a-1", r"^\w-\d$"), (true, false));
+    assert_eq!(decision("a-1", r"^\pL"), (true, false));
+    assert_eq!(
+        decision("a-1", "(("),
+        (false, false),
+        "invalid, as in Flagr"
+    );
+    assert_eq!(decision("a", &"a|".repeat(128)), (true, false));
+    assert_eq!(decision("a", &"a|".repeat(129)), (false, true));
+    assert_eq!(decision("a", r"\pL\pL\pL"), (false, true));
+    let classes = |count: usize| format!("[{}]", r"\pL".repeat(count));
+    assert_eq!(decision("a", &classes(32)), (true, false));
+    assert_eq!(decision("a", &classes(33)), (false, true));
+    assert_eq!(decision("a", "a{1000}|a"), (true, false));
+    assert_eq!(decision("a", "[^b]{1000}|a"), (false, true));
+    assert_eq!(decision(&"a".repeat(1_000), "a{10}"), (true, false));
+    assert_eq!(decision(&"a".repeat(2_000), "a{10}"), (false, true));
 }
 
 #[test]
@@ -102,13 +323,14 @@ fn large_contexts_and_many_segments_are_read_to_the_end() {
     });
     let context = context.with("text", text.as_str()).with("country", "BR");
     let others = (0..999).map(|n| segment("country", "EQ", &format!("\"c-{n}\"")));
-    let vexilla = Vexilla::fixed([
+    let flags = [
         flag("many", others.chain([segment("country", "EQ", "\"BR\"")])),
         flag("text", [segment("text", "EREG", "\"^(x+x+)+$\"")]),
         flag("other", [segment("text", "EREG", "\"^(x+x+)+y\"")]),
         flag("last", [segment("attribute-999", "EQ", "999")]),
-    ]);
-    let flags = vexilla.flags(context);
+    ];
+    let limits = Limits::new().regex_work(1 << 30);
+    let flags = Vexilla::fixed_with_limits(flags, &limits).flags(context);
     let on = ["many", "text", "other", "last"].map(|key| flags.bool(key));
     assert_eq!(on, [true, true, false, true]);
 }
@@ -123,7 +345,7 @@ fn a_refresh_in_which_one_of_10_000_flags_changed_compiles_that_one() {
     let before = Snapshot::new(set());
     let mut changed = set();
     changed.flags[5_000].segments[0].constraints[0].value = "\"^b\"".to_owned();
-    let after = Snapshot::build(changed, &Filter::new(), Some(&before));
+    let after = Snapshot::build(changed, &Filter::new(), &Limits::new(), Some(&before));
 
     // A definition lies within its compiled flag: where it is the same, so is that.
     let compiled: Vec<_> = before

@@ -16,7 +16,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use vexilla_core::{Filter, FlagSet, Snapshot};
+use vexilla_core::{Filter, FlagSet, Limits, Snapshot};
 
 mod recorded;
 
@@ -79,13 +79,20 @@ fn large(c: &mut Criterion) {
         c,
         "refresh, one of 10,000 flags changed",
         || (),
-        |()| Snapshot::build(read(black_box(&changed)), &filter, Some(&previous)),
+        |()| {
+            Snapshot::build(
+                read(black_box(&changed)),
+                &filter,
+                &Limits::new(),
+                Some(&previous),
+            )
+        },
     );
     bench(
         c,
         "the same without reading",
         || read(&changed),
-        |set| Snapshot::build(set, &filter, Some(&previous)),
+        |set| Snapshot::build(set, &filter, &Limits::new(), Some(&previous)),
     );
 }
 

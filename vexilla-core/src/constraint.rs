@@ -13,29 +13,31 @@
 #[cfg(feature = "cel")]
 mod cel;
 pub(crate) mod cel_text;
-mod error;
 mod expression;
+mod foreign;
 mod go_regex;
 mod literal;
+mod measure;
 mod operand;
 mod operator;
 mod parser;
 mod pattern;
+mod program;
 pub(crate) mod render;
 mod scanner;
+mod work;
 
 #[cfg(all(test, feature = "cel"))]
 pub(crate) use cel::without_threads::NoThreadFor;
-pub(crate) use error::ConditionError;
-pub(crate) use expression::{Attribute, Expression, Observer};
+pub(crate) use expression::{Attribute, Expression, Observer, Unobserved};
 pub(crate) use operand::{Mismatch, Operand};
 pub(crate) use operator::Operator;
+pub(crate) use work::Work;
 
 use crate::excerpt::{excerpt, name};
 use crate::flag;
 use expression::Test;
-use pattern::Pattern;
-pub(crate) use pattern::Patterns;
+pub(crate) use pattern::{Known, Memory, Patterns};
 
 /// The operator of a regular expression whose pattern is taken literally.
 const MATCHES: &str = "MATCHES";
@@ -73,16 +75,15 @@ impl Condition {
     pub(crate) fn compile(
         constraints: &[flag::Constraint],
         strictness: Strictness,
-        patterns: &mut Patterns,
-    ) -> Result<Option<Self>, ConditionError> {
+        patterns: &mut Patterns<'_>,
+    ) -> Result<Option<Self>, String> {
         let mut joined = String::new();
         let mut beyond = Vec::new();
         for (index, constraint) in constraints.iter().enumerate() {
             let describe = |problem: String| describe(index, constraint, &problem);
-            let describe_error = |error: ConditionError| error.map(describe);
             match constraint.operator.as_str() {
-                MATCHES => beyond.push(matches(constraint).map_err(describe)?),
-                CEL => beyond.push(cel(constraint).map_err(describe_error)?),
+                MATCHES => beyond.push(matches(constraint, patterns).map_err(describe)?),
+                CEL => beyond.push(cel(constraint, patterns).map_err(describe)?),
                 _ => {
                     if !joined.is_empty() {
                         joined.push_str(" AND ");
@@ -91,7 +92,7 @@ impl Condition {
                     push_text(constraint, &mut joined).map_err(describe)?;
                     if joined.len() > MAX_TEXT {
                         let message = format!("the constraints have more than {MAX_TEXT} bytes");
-                        return Err(message.into());
+                        return Err(message);
                     }
                     if strictness == Strictness::Each {
                         let text = joined.get(start..).unwrap_or_default();
@@ -164,13 +165,16 @@ fn push_text(constraint: &flag::Constraint, text: &mut String) -> Result<(), Str
 
 /// `property MATCHES pattern`: the pattern is the value as it stands, blanks
 /// included.
-fn matches(constraint: &flag::Constraint) -> Result<Expression, String> {
+fn matches(
+    constraint: &flag::Constraint,
+    patterns: &mut Patterns<'_>,
+) -> Result<Expression, String> {
     let attribute = attribute(&constraint.property)?;
-    let regex = go_regex::compile(&constraint.value).map_err(|error| error.to_string())?;
-    let pattern = Expression::Pattern(Pattern {
-        text: constraint.value.as_bytes().into(),
-        regex: Some(regex),
-    });
+    let pattern = patterns.go(constraint.value.as_bytes().into())?;
+    if pattern.program.is_none() {
+        return Err(go_regex::refusal(&constraint.value));
+    }
+    let pattern = Expression::Pattern(pattern);
     let test = Test::new(attribute, Operator::Matches, pattern);
     Ok(Expression::Test(Box::new(test)))
 }
@@ -189,16 +193,19 @@ fn attribute(property: &str) -> Result<Attribute, String> {
 }
 
 #[cfg(feature = "cel")]
-fn cel(constraint: &flag::Constraint) -> Result<Expression, ConditionError> {
-    match cel::CelProgram::compile(&constraint.value) {
+fn cel(constraint: &flag::Constraint, patterns: &mut Patterns<'_>) -> Result<Expression, String> {
+    match cel::CelProgram::compile(&constraint.value, patterns) {
         Ok(program) => Ok(Expression::Cel(program.into())),
-        Err(error) if error.is_temporary() => Err(ConditionError::temporary(error.to_string())),
-        Err(error) => Err(error.to_string().into()),
+        Err(error) => {
+            if error.is_temporary() {
+                patterns.set_temporary();
+            }
+            Err(error.to_string())
+        }
     }
 }
 
 #[cfg(not(feature = "cel"))]
-fn cel(_: &flag::Constraint) -> Result<Expression, ConditionError> {
-    let message = "operator CEL needs the feature `cel` of vexilla-core";
-    Err(message.to_owned().into())
+fn cel(_: &flag::Constraint, _: &mut Patterns<'_>) -> Result<Expression, String> {
+    Err("operator CEL needs the feature `cel` of vexilla-core".to_owned())
 }

@@ -9,20 +9,22 @@
 //! # Synchronisation
 //!
 //! What an evaluation reads is immutable: a snapshot and a context, each behind a
-//! pointer that the caller holds. Nothing in them has interior mutability, so
-//! that evaluating Flagr's operators on strings, numbers and lists takes no lock
+//! pointer that the caller holds. Nothing that decides in them has interior
+//! mutability, so that evaluating Flagr's operators on strings, numbers and lists takes no lock
 //! and, since outcomes are lent and values are borrowed, allocates nothing. What
 //! else is touched on the way:
 //!
-//! - `=~`, `!~` and `MATCHES` run in memory of the `regex` crate's pool. The first
-//!   thread that uses a pattern gets its piece by one atomic comparison; others
-//!   take theirs from a few stacks behind mutexes that are tried, never waited
-//!   for, and make a new one rather than wait.
+//! - `=~`, `!~` and `MATCHES` run in memory of the pool of `regex-automata`, which
+//!   flags with the same pattern share. The first thread that uses a pattern gets
+//!   its piece by one atomic comparison; others take theirs from a few stacks
+//!   behind mutexes that are tried, never waited for, and make a new one rather
+//!   than wait.
 //! - A pattern out of the context is compiled each time, and `CEL` builds what it
 //!   computes with: both allocate.
 //! - A counter is one relaxed atomic addition, see
 //!   [`metrics`](crate::EvaluationCounts); the hint of a typed definition is one
-//!   relaxed load, and a store when the snapshot is another.
+//!   relaxed load, and a store when the snapshot is another. An evaluation beyond
+//!   the limit on regular expressions adds to one counter of the snapshot.
 //! - A random entity id, for [`EmptyEntity::RandomOnce`] and
 //!   [`EmptyEntity::RandomEach`], is allocated.
 
@@ -32,7 +34,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::constraint::{Mismatch, Observer};
+use crate::constraint::{Mismatch, Observer, Unobserved, Work};
 use crate::context::EvaluationContext;
 use crate::excerpt::{self, excerpt};
 use crate::flag::{Attachment, Flag, Variant};
@@ -90,11 +92,15 @@ impl Snapshot {
         context: &C,
         empty_entity: EmptyEntity,
     ) -> Evaluation<'a> {
-        let outcome = match flag {
-            Some(flag) => flag.evaluate(context, empty_entity, &mut ()),
-            None => &Outcome::NOT_FOUND,
+        let decision = match flag {
+            Some(flag) => {
+                let decision = flag.evaluate(context, empty_entity, &mut Unobserved::default());
+                self.count_beyond_limits(flag, decision);
+                decision
+            }
+            None => Decision::NOT_FOUND,
         };
-        Evaluation::new(flag, outcome)
+        Evaluation::new(flag, decision)
     }
 }
 
@@ -106,7 +112,33 @@ pub(crate) trait SegmentObserver: Observer {
     }
 }
 
-impl SegmentObserver for () {}
+impl SegmentObserver for Unobserved {}
+
+/// What evaluating a flag came to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Decision<'a> {
+    pub(crate) outcome: &'a Outcome,
+    /// A segment did not match only because of
+    /// [`Limits::regex_work`](crate::Limits::regex_work).
+    pub(crate) beyond_limits: bool,
+}
+
+impl Decision<'_> {
+    /// There is no such flag.
+    pub(crate) const NOT_FOUND: Self = Self {
+        outcome: &Outcome::NOT_FOUND,
+        beyond_limits: false,
+    };
+}
+
+impl<'a> From<&'a Outcome> for Decision<'a> {
+    fn from(outcome: &'a Outcome) -> Self {
+        Self {
+            outcome,
+            beyond_limits: false,
+        }
+    }
+}
 
 impl CompiledFlag {
     /// Evaluates the flag. The first segment whose constraints hold ends the
@@ -116,24 +148,40 @@ impl CompiledFlag {
         context: &C,
         empty_entity: EmptyEntity,
         observer: &mut O,
-    ) -> &Outcome {
+    ) -> Decision<'_> {
         if let Some(outcome) = self.idle() {
-            return outcome;
+            return outcome.into();
         }
+        *observer.work() = Work::new(self.regex_work());
+        let mut beyond_limits = false;
         for (index, segment) in self.segments().iter().enumerate() {
             let holds = match &segment.condition {
                 Some(condition) => condition.expression.matches(context, observer),
                 None => Ok(true),
             };
             observer.segment(index, holds);
-            if holds == Ok(true) {
-                return match context.entity_id() {
-                    "" => segment.without_entity(empty_entity),
-                    id => segment.rollout.outcome(id),
-                };
+            match holds {
+                Ok(true) => {
+                    let outcome = match context.entity_id() {
+                        "" => segment.without_entity(empty_entity),
+                        id => segment.rollout.outcome(id),
+                    };
+                    return Decision {
+                        outcome,
+                        beyond_limits,
+                    };
+                }
+                Err(Mismatch::BeyondLimits) => beyond_limits = true,
+                _ => {}
             }
         }
-        &Outcome::NOTHING
+        Decision {
+            outcome: match beyond_limits {
+                true => &Outcome::BEYOND_LIMITS,
+                false => &Outcome::NOTHING,
+            },
+            beyond_limits,
+        }
     }
 }
 
@@ -155,14 +203,16 @@ impl CompiledSegment {
 ///
 /// Serialized, it is an object with the members `flagKey`, `flagID`,
 /// `flagSnapshotID`, `segmentID`, `variantID`, `variantKey`, `value`,
-/// `variantAttachment`, `reason`, `stale` and, if there is one, `errorCode` and
-/// `errorMessage`. Ids that are not known are 0, as in Flagr's answers.
+/// `variantAttachment`, `reason`, `stale`; `beyondLimits` where it is true; and,
+/// if there is one, `errorCode` and `errorMessage`. Ids that are not known are 0,
+/// as in Flagr's answers.
 #[derive(Clone)]
 pub struct Evaluation<'a> {
     flag: Option<&'a CompiledFlag>,
     outcome: Outcome,
     /// Why what should be put in place of the flag's own outcome could not be.
     fault: Option<OverrideFault<'a>>,
+    beyond_limits: bool,
     pub(crate) stale: bool,
 }
 
@@ -179,11 +229,16 @@ pub(crate) enum OverrideFault<'a> {
 }
 
 impl<'a> Evaluation<'a> {
-    pub(crate) fn new(flag: Option<&'a CompiledFlag>, outcome: &Outcome) -> Self {
+    pub(crate) fn new<'d>(
+        flag: Option<&'a CompiledFlag>,
+        decision: impl Into<Decision<'d>>,
+    ) -> Self {
+        let decision = decision.into();
         Self {
             flag,
-            outcome: *outcome,
+            outcome: *decision.outcome,
             fault: None,
+            beyond_limits: decision.beyond_limits,
             stale: false,
         }
     }
@@ -277,6 +332,7 @@ impl<'a> Evaluation<'a> {
             (ErrorCode::TargetingKeyMissing, None) => {
                 "the rollout needs an entity id and the context has none".into()
             }
+            (_, None) if self.beyond_limits => Mismatch::BeyondLimits.to_string().into(),
             (_, None) => {
                 let problem = self.flag.and_then(CompiledFlag::problem);
                 Cow::Owned(problem.unwrap_or_default().to_owned())
@@ -290,6 +346,15 @@ impl<'a> Evaluation<'a> {
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.stale
+    }
+
+    /// Whether a segment did not match only because its regular expressions would
+    /// have done more work than [`Limits::regex_work`](crate::Limits::regex_work)
+    /// allows: Flagr may answer otherwise. If no other segment matches, the
+    /// evaluation is an error of [`ErrorCode::General`].
+    #[must_use]
+    pub fn is_beyond_limits(&self) -> bool {
+        self.beyond_limits
     }
 
     /// The boolean value; `None` without variant.
@@ -441,6 +506,9 @@ impl Serialize for Evaluation<'_> {
         map.serialize_entry("variantAttachment", &self.attachment())?;
         map.serialize_entry("reason", self.outcome.reason.as_str())?;
         map.serialize_entry("stale", &self.stale)?;
+        if self.beyond_limits {
+            map.serialize_entry("beyondLimits", &true)?;
+        }
         if let Some(error) = self.error() {
             map.serialize_entry("errorCode", error.code().as_str())?;
             map.serialize_entry("errorMessage", error.message())?;

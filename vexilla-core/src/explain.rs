@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 
 use room::Room;
 
-use crate::constraint::{Expression, Mismatch, Observer, Operand, render};
+use crate::constraint::{Expression, Mismatch, Observer, Operand, Work, render};
 use crate::context::{EvaluationContext, Value, ValueRef};
 use crate::evaluate::{EmptyEntity, SegmentObserver, random_entity};
 use crate::excerpt::{excerpt, name};
@@ -58,6 +58,9 @@ pub struct Explanation {
     pub overridden: bool,
     /// Whether the flags may be out of date.
     pub stale: bool,
+    /// Whether a segment did not match only because of our limits, see
+    /// [`Evaluation::is_beyond_limits`](crate::Evaluation::is_beyond_limits).
+    pub beyond_limits: bool,
     /// The flag's segments, in order; none if they were not looked at.
     pub segments: Vec<SegmentExplanation>,
     /// How many parts of constraints are left out, those within them not counted,
@@ -248,6 +251,7 @@ impl Explanation {
             error: evaluation.error().map(|error| error.to_string()),
             overridden,
             stale: evaluation.is_stale(),
+            beyond_limits: evaluation.is_beyond_limits(),
             segments,
             omitted_parts: room.omitted(),
         }
@@ -359,6 +363,7 @@ struct Watcher<'r> {
     done: Option<Node>,
     /// Why the part that is left next has no answer.
     reason: Option<String>,
+    work: Work,
     room: &'r mut Room,
 }
 
@@ -383,12 +388,17 @@ impl<'r> Watcher<'r> {
             open: Vec::new(),
             done: None,
             reason: None,
+            work: Work::default(),
             room,
         }
     }
 }
 
 impl Observer for Watcher<'_> {
+    fn work(&mut self) -> &mut Work {
+        &mut self.work
+    }
+
     fn enter(&mut self, expression: &Expression) {
         let node = match self.open.last_mut() {
             None => Some(Node::new(expression, self.room)),
@@ -477,6 +487,9 @@ impl fmt::Display for Explanation {
         }
         if self.stale {
             f.write_str(", stale")?;
+        }
+        if self.beyond_limits {
+            f.write_str(", beyond our limits")?;
         }
         if let Some(error) = &self.error {
             write!(f, ", {error}")?;

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use regex::Regex;
+use regex_automata::meta::Regex;
 
 use crate::flag::Flag;
 
@@ -89,7 +89,7 @@ impl Filter {
             match c {
                 '*' => regex.push_str(".*"),
                 '?' => regex.push('.'),
-                other => regex.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
+                other => regex.push_str(&regex_syntax::escape(other.encode_utf8(&mut [0; 4]))),
             }
         }
         regex.push('$');

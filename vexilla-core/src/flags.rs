@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::constraint::Unobserved;
 use crate::context::{Context, EvaluationContext};
-use crate::evaluate::{EmptyEntity, Evaluation, random_entity};
-use crate::outcome::{Outcome, VariantValue};
+use crate::evaluate::{Decision, EmptyEntity, Evaluation, random_entity};
+use crate::outcome::VariantValue;
 use crate::overrides::Overrides;
 use crate::reason::FlagError;
 use crate::snapshot::Snapshot;
@@ -233,7 +234,7 @@ impl Flags {
     pub(crate) fn bool_at(&self, key: &str, position: Option<usize>, default: bool) -> bool {
         let value = match self.served().replaces() {
             true => self.evaluation(key, position, Self::outcome).bool(),
-            false => self.outcome(position).bool,
+            false => self.outcome(position).outcome.bool,
         };
         value.unwrap_or(default)
     }
@@ -268,7 +269,7 @@ impl Flags {
         &'a self,
         key: &str,
         position: Option<usize>,
-        outcome: impl FnOnce(&'a Self, Option<usize>) -> &'a Outcome,
+        outcome: impl FnOnce(&'a Self, Option<usize>) -> Decision<'a>,
     ) -> Evaluation<'a> {
         let served = self.served();
         let flag = position.and_then(|position| served.snapshot.at(position));
@@ -282,20 +283,30 @@ impl Flags {
     }
 
     /// The outcome of the flag at a position, counted where that is on.
-    fn outcome(&self, position: Option<usize>) -> &Outcome {
-        let outcome = self.uncounted(position);
-        if let Some(counters) = &self.served().counters {
-            counters.count(position, outcome);
+    fn outcome(&self, position: Option<usize>) -> Decision<'_> {
+        let decision = self.uncounted(position);
+        let served = self.served();
+        if let Some(counters) = &served.counters {
+            counters.count(position, decision.outcome);
         }
-        outcome
+        if let (true, Some(position)) = (decision.beyond_limits, position)
+            && let Some(flag) = served.snapshot.at(position)
+        {
+            served.snapshot.count_beyond_limits(flag, decision);
+        }
+        decision
     }
 
     #[inline(always)]
-    fn uncounted(&self, position: Option<usize>) -> &Outcome {
+    fn uncounted(&self, position: Option<usize>) -> Decision<'_> {
         let served = self.served();
         match position.and_then(|position| served.snapshot.at(position)) {
-            Some(flag) => flag.evaluate(&self.context, served.empty_entity, &mut ()),
-            None => &Outcome::NOT_FOUND,
+            Some(flag) => flag.evaluate(
+                &self.context,
+                served.empty_entity,
+                &mut Unobserved::default(),
+            ),
+            None => Decision::NOT_FOUND,
         }
     }
 }

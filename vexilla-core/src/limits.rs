@@ -1,4 +1,5 @@
-//! How large flags may be, and how long compiling them may take.
+//! What flags may cost: how large they may be, how long compiling them may take,
+//! and how much work an evaluation may do.
 //!
 //! Whoever may edit flags, or answers in the place of their source, must not be
 //! able to exhaust a service. What is over a limit for one flag is a
@@ -9,12 +10,15 @@ use std::time::Duration;
 
 use crate::flag::{Flag, Segment};
 
-/// How large flags may be, and how long compiling them may take.
+/// Limits on what flags may cost to compile and to evaluate.
 ///
-/// The defaults are far above what people edit by hand. They apply to
+/// Flagr has none of these limits. They keep one careless or hostile flag from
+/// taking the memory or the time of the whole service. The defaults are far
+/// above what people edit by hand. They apply to
 /// [`Snapshot::new`](crate::Snapshot::new) and
-/// [`Vexilla::fixed`](crate::Vexilla::fixed) too, except for the limits on the
-/// whole set, which are for flags that come from a source.
+/// [`Vexilla::fixed`](crate::Vexilla::fixed) too, except for
+/// [`flags`](Self::flags) and [`compile_time`](Self::compile_time), which are
+/// for flags that come from a source.
 ///
 /// ```
 /// use vexilla_core::Limits;
@@ -29,6 +33,9 @@ pub struct Limits {
     pub(crate) variants_per_flag: usize,
     pub(crate) distributions_per_segment: usize,
     pub(crate) compile_time: Duration,
+    pub(crate) regex_program_bytes: usize,
+    pub(crate) regex_set_bytes: usize,
+    pub(crate) regex_work: u64,
 }
 
 impl Limits {
@@ -41,6 +48,9 @@ impl Limits {
             variants_per_flag: 1_000,
             distributions_per_segment: 1_000,
             compile_time: Duration::from_secs(30),
+            regex_program_bytes: 2 << 20,
+            regex_set_bytes: 32 << 20,
+            regex_work: 2 << 20,
         }
     }
 
@@ -86,6 +96,35 @@ impl Limits {
     #[must_use]
     pub const fn compile_time(mut self, most: Duration) -> Self {
         self.compile_time = most;
+        self
+    }
+
+    /// The most memory, in bytes, that one compiled regular expression may take.
+    /// It is estimated before the expression is compiled. Default: 2 MiB.
+    #[must_use]
+    pub const fn regex_program_bytes(mut self, bytes: usize) -> Self {
+        self.regex_program_bytes = bytes;
+        self
+    }
+
+    /// The most memory, in bytes, that all compiled regular expressions of a set
+    /// of flags may take together; one that occurs several times counts once.
+    /// Flags are compiled in the order of their IDs, so that the newest flags are
+    /// the ones beyond the limit. Default: 32 MiB.
+    #[must_use]
+    pub const fn regex_set_bytes(mut self, bytes: usize) -> Self {
+        self.regex_set_bytes = bytes;
+        self
+    }
+
+    /// The most work that the regular expressions of one flag may do in one
+    /// evaluation: the sum of text length in bytes × instructions of the
+    /// expression. Beyond it the segment does not match, and the evaluation says
+    /// so, see [`Evaluation::is_beyond_limits`](crate::Evaluation::is_beyond_limits).
+    /// Default: 2,097,152, which is 8 KiB of text × 256 instructions.
+    #[must_use]
+    pub const fn regex_work(mut self, work: u64) -> Self {
+        self.regex_work = work;
         self
     }
 

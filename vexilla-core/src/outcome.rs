@@ -31,6 +31,8 @@ impl Outcome {
     pub(crate) const PROBLEM: Self = Self::failed(ErrorCode::ParseError);
     /// The rollout needed an entity and there was none.
     pub(crate) const NO_ENTITY: Self = Self::failed(ErrorCode::TargetingKeyMissing);
+    /// No segment matched, one of them because of our limits.
+    pub(crate) const BEYOND_LIMITS: Self = Self::failed(ErrorCode::General);
     /// There is no such flag.
     pub(crate) const NOT_FOUND: Self = Self::failed(ErrorCode::FlagNotFound);
 

@@ -14,11 +14,13 @@ mod tags;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use compiled::{CompiledFlag, CompiledSegment};
 
-use crate::constraint::Patterns;
+use crate::constraint::{Memory, Patterns};
 use crate::context::text::same;
+use crate::evaluate::Decision;
 use crate::excerpt::name;
 use crate::filter::{Filter, FilterReport};
 use crate::flag::{Flag, FlagSet, Origin};
@@ -39,6 +41,11 @@ pub struct Snapshot {
     version: u64,
     left_out: FilterReport,
     problem_count: usize,
+    limits: Limits,
+    /// What became of the regular expressions of its flags.
+    patterns: Memory,
+    /// Evaluations beyond limits, those of the snapshots before included.
+    beyond_limits: Arc<AtomicU64>,
 }
 
 /// A flag that cannot be evaluated, and why.
@@ -59,26 +66,27 @@ impl Snapshot {
     /// JSON-file mode does.
     #[must_use]
     pub fn new(set: impl Into<FlagSet>) -> Self {
-        Self::build(set.into(), &Filter::new(), None)
+        Self::build(set.into(), &Filter::new(), &Limits::new(), None)
     }
 
-    /// Compiles the flags of a set that a filter holds. Flags that did not
-    /// change are shared with the snapshot before, invalid ones included. A flag
-    /// is compiled again if its definition changed, if its set finds other
-    /// faults in it (a second flag with its key was added or removed), or if it
-    /// could not be compiled for a reason that may pass.
+    /// Compiles the flags of a set that a filter holds, within limits. Flags that
+    /// did not change are shared with the snapshot before, invalid ones included,
+    /// if that was built with the same limits; regular expressions that it has are
+    /// not compiled again. A flag is compiled again if its definition changed, if
+    /// its set finds other faults in it (a second flag with its key was added or
+    /// removed), or if it could not be compiled for a reason that may pass.
     ///
-    /// Of the default [`Limits`], those on single flags apply.
+    /// The limits on the whole set do not apply: they are for sources.
     #[must_use]
-    pub fn build(set: FlagSet, filter: &Filter, previous: Option<&Self>) -> Self {
+    pub fn build(set: FlagSet, filter: &Filter, limits: &Limits, previous: Option<&Self>) -> Self {
         let go_on = || Ok::<_, Infallible>(());
-        match Self::compile(set, filter, previous, &Limits::new(), go_on) {
+        match Self::compile(set, filter, limits, previous, go_on) {
             Ok(snapshot) => snapshot,
         }
     }
 
-    /// [`build`](Self::build) within limits on single flags. Between flags and
-    /// between segments, `go_on` is asked whether to go on.
+    /// [`build`](Self::build); between flags and between segments, `go_on` is
+    /// asked whether to go on.
     ///
     /// # Errors
     ///
@@ -86,43 +94,65 @@ impl Snapshot {
     pub(crate) fn compile<E>(
         mut set: FlagSet,
         filter: &Filter,
-        previous: Option<&Self>,
         limits: &Limits,
+        previous: Option<&Self>,
         mut go_on: impl FnMut() -> Result<(), E>,
     ) -> Result<Self, E> {
         // Ids, versions and clashing keys are those of the whole set.
         set.assign_missing_ids();
         let faults = crate::flag::faults(&set);
         let origin = set.origin;
-        let mut patterns = Patterns::default();
+        let beyond_limits = previous.map(|previous| Arc::clone(&previous.beyond_limits));
+        let previous = previous.filter(|previous| previous.limits == *limits);
+        let mut patterns = Patterns::new(limits, previous.map(|previous| &previous.patterns));
         let version = set.flags.iter().map(|flag| flag.snapshot_id).max();
         let mut snapshot = Self {
             flags: Vec::with_capacity(set.flags.len()),
             version: version.unwrap_or(0),
+            limits: limits.clone(),
+            beyond_limits: beyond_limits.unwrap_or_default(),
             ..Self::default()
         };
+        let mut kept = Vec::with_capacity(set.flags.len());
         for (flag, faults) in set.flags.into_iter().zip(faults) {
-            go_on()?;
-            if !filter.holds(&flag) {
-                snapshot.left_out.add(&flag);
-                continue;
+            match filter.holds(&flag) {
+                true => kept.push((flag, faults)),
+                false => snapshot.left_out.add(&flag),
             }
-            let unchanged =
-                previous.and_then(|previous| previous.unchanged(&flag, origin, &faults));
-            let compiled = match unchanged {
-                Some(flag) => flag,
-                None => Arc::new(CompiledFlag::new(
-                    flag,
-                    origin,
-                    &faults,
-                    limits,
-                    &mut patterns,
-                    &mut go_on,
-                )?),
-            };
-            snapshot.problem_count += usize::from(compiled.problem().is_some());
-            snapshot.flags.push(compiled);
         }
+        // Flagr's export has no order, and which flags are beyond the limit on all
+        // regular expressions must not depend on chance.
+        let mut order: Vec<_> = (0..kept.len()).collect();
+        order.sort_by_key(|index| kept.get(*index).map(|(flag, _)| flag.id));
+        let mut kept: Vec<_> = kept.into_iter().map(Some).collect();
+        let mut compiled: Vec<_> = kept.iter().map(|_| None).collect();
+        for index in order {
+            go_on()?;
+            let Some((flag, faults)) = kept.get_mut(index).and_then(Option::take) else {
+                continue;
+            };
+            let unchanged = previous
+                .and_then(|previous| previous.unchanged(&flag, origin, &faults))
+                .filter(|known| known.patterns().is_some_and(|known| patterns.keep(known)));
+            let flag = match unchanged {
+                Some(flag) => flag,
+                None => {
+                    let patterns = &mut patterns;
+                    let flag = CompiledFlag::new(flag, origin, &faults, patterns, &mut go_on)?;
+                    Arc::new(flag)
+                }
+            };
+            if let Some(place) = compiled.get_mut(index) {
+                *place = Some(flag);
+            }
+        }
+        snapshot.flags = compiled.into_iter().flatten().collect();
+        let invalid = snapshot
+            .flags
+            .iter()
+            .filter(|flag| flag.problem().is_some());
+        snapshot.problem_count = invalid.count();
+        snapshot.patterns = patterns.into_memory();
         snapshot.index();
         Ok(snapshot)
     }
@@ -329,6 +359,30 @@ impl Snapshot {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// The limits that the flags were compiled with.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// How many evaluations met [`Limits::regex_work`], so that a segment did not
+    /// match that Flagr may find to match; those of the snapshots that this one
+    /// took the place of are included. The first one of each version of a flag is
+    /// logged, with its key, at level `WARN`.
+    #[must_use]
+    pub fn evaluations_beyond_limits(&self) -> u64 {
+        self.beyond_limits.load(Ordering::Relaxed)
+    }
+
+    /// Counts an evaluation of this flag if it was beyond limits.
+    #[inline]
+    pub(crate) fn count_beyond_limits(&self, flag: &CompiledFlag, decision: Decision<'_>) {
+        if decision.beyond_limits {
+            self.beyond_limits.fetch_add(1, Ordering::Relaxed);
+            flag.log_beyond_limits();
+        }
     }
 
     /// What the filter left out.

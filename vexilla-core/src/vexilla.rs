@@ -15,6 +15,7 @@ use crate::evaluate::EmptyEntity;
 use crate::filter::Filter;
 use crate::flag::FlagSet;
 use crate::flags::Flags;
+use crate::limits::Limits;
 use crate::metrics::{Counters, EvaluationCounts};
 use crate::overrides::Overrides;
 use crate::snapshot::Snapshot;
@@ -63,8 +64,16 @@ impl Vexilla {
     /// flags that come with the program. Needs no runtime.
     #[must_use]
     pub fn fixed(flags: impl Into<FlagSet>) -> Self {
+        Self::fixed_with_limits(flags, &Limits::new())
+    }
+
+    /// As [`fixed`](Self::fixed), within other limits than the default ones; they
+    /// hold for [`replace`](Self::replace), too.
+    #[must_use]
+    pub fn fixed_with_limits(flags: impl Into<FlagSet>, limits: &Limits) -> Self {
+        let snapshot = Snapshot::build(flags.into(), &Filter::new(), limits, None);
         Self::of(Served {
-            snapshot: Arc::new(Snapshot::new(flags)),
+            snapshot: Arc::new(snapshot),
             ..Served::default()
         })
     }
@@ -116,7 +125,8 @@ impl Vexilla {
         let flags = flags.into();
         self.store.update(|served| {
             let before = Some(&*served.snapshot);
-            served.snapshot = Arc::new(Snapshot::build(flags, &Filter::new(), before));
+            let limits = served.snapshot.limits();
+            served.snapshot = Arc::new(Snapshot::build(flags, &Filter::new(), limits, before));
         });
     }
 
@@ -220,7 +230,12 @@ impl Vexilla {
     #[must_use]
     pub fn status(&self) -> crate::sync::Status {
         match &self.sync {
-            Some(sync) => sync.status(),
+            Some(sync) => {
+                let mut status = sync.status();
+                // Evaluations count without publishing a status.
+                status.counts.beyond_limits = self.snapshot().evaluations_beyond_limits();
+                status
+            }
             None => crate::sync::Status::fixed(&self.snapshot()),
         }
     }

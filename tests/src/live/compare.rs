@@ -59,20 +59,23 @@ pub(crate) fn brief(flag: &Flag) -> Value {
         .unwrap_or_default()
 }
 
-/// Our answer to a request, in Flagr's words.
+/// Our answer to a request, in Flagr's words; `None` if it is beyond our limits.
 pub(crate) fn answer(
     snapshot: &Snapshot,
     id: Option<u64>,
     key: Option<&str>,
     visitor: &Visitor,
-) -> Answer {
+) -> Option<Answer> {
     let context = visitor.context();
     let ours = snapshot.evaluate_request(id, key, &context, EmptyEntity::NoRollout);
+    if ours.is_beyond_limits() {
+        return None;
+    }
     let variant_attachment = match (ours.variant_id(), ours.attachment()) {
         (_, Some(attachment)) => attachment.json().to_owned(),
         _ => String::new(),
     };
-    Answer {
+    Some(Answer {
         // Of an unknown flag Flagr echoes what was asked for.
         flag_id: ours.flag_id().or(id).unwrap_or(0),
         flag_key: ours.flag_key().or(key).unwrap_or_default().to_owned(),
@@ -80,7 +83,7 @@ pub(crate) fn answer(
         variant_id: ours.variant_id().unwrap_or(0),
         variant_key: ours.variant_key().unwrap_or_default().to_owned(),
         variant_attachment,
-    }
+    })
 }
 
 /// Why we would refuse a flag with this constraint, if we would.

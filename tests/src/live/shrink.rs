@@ -128,7 +128,7 @@ async fn first_mismatch(
             let visitor = known.visitor.clone();
             let flagr = server.evaluate(Some(flag.id), None, &visitor).await?;
             let ours = compare::answer(&snapshot, Some(flag.id), None, &visitor);
-            if ours != flagr {
+            if let Some(ours) = ours.filter(|ours| *ours != flagr) {
                 let mismatch = Mismatch {
                     flag: flag.flag.clone(),
                     visitor,
@@ -158,7 +158,7 @@ async fn with_fewer_attributes(
         visitor.attributes.remove(&name);
         let flagr = server.evaluate(Some(id), None, &visitor).await?;
         let ours = compare::answer(snapshot, Some(id), None, &visitor);
-        if ours != flagr {
+        if let Some(ours) = ours.filter(|ours| *ours != flagr) {
             smallest = Mismatch {
                 visitor,
                 flagr,

@@ -44,12 +44,13 @@
 //!   own with a large stack, except on wasm32, where there are no threads;
 //! * what is run is at most 24 operations deep (chains of `&&` and `||` are balanced, lists and
 //!   maps are as wide as they like), comprehensions nest at most 2 deep in each other's bodies,
-//!   `matches` occurs at most 16 times and its patterns compile to at most 1 MiB each;
+//!   `matches` occurs at most 16 times, and its patterns are within the limits of all regular
+//!   expressions ([`Limits`](crate::Limits));
 //! * a run may use 200,000 units: a comprehension pays for every round by the size of its body,
 //!   a value for every use by its own size (1 for a scalar or 16 bytes of a string, and for
-//!   everything in a list or map), and `matches` for every byte of its text, more for a large
-//!   pattern. What costs more, or nests deeper than 64 in the context, does
-//!   not match.
+//!   everything in a list or map), and `matches` for its text. What costs more, or nests deeper
+//!   than 64 in the context, does not match. `matches` also takes part in the limit on the work of
+//!   all regular expressions of an evaluation.
 //!
 //! A panic inside the `cel` crate is caught and becomes an error. That needs unwinding: in a
 //! program built with `panic = "abort"` it ends the program.
@@ -75,6 +76,8 @@ use self::compile::Compiled;
 pub(crate) use self::error::{CelError, CelMismatch};
 use self::error::{Fault, Position};
 use self::functions::ROOT;
+use super::pattern::Patterns;
+use super::work::Work;
 use crate::context::ValueRef;
 
 /// The stack for compiling, in bytes: what passes the limits needs 4 to 8 MiB in a debug build. Only
@@ -95,13 +98,14 @@ impl CelProgram {
     ///
     /// When it is no CEL, uses a function that there is not, is beyond a limit, or makes the
     /// parser panic. Also when the system gives no thread to compile on.
-    pub(crate) fn compile(source: &str) -> Result<Self, CelError> {
+    pub(crate) fn compile(source: &str, patterns: &mut Patterns<'_>) -> Result<Self, CelError> {
         #[cfg(not(test))]
         let stack = STACK;
         #[cfg(test)]
         let stack = without_threads::stack_for(source);
         let compiled = on_large_stack(stack, || {
-            catch_unwind(|| compile::compile(source)).unwrap_or_else(|_| {
+            let compiled = catch_unwind(AssertUnwindSafe(|| compile::compile(source, patterns)));
+            compiled.unwrap_or_else(|_| {
                 Err(Fault::new(
                     Position::START,
                     "the parser panicked".to_owned(),
@@ -132,8 +136,9 @@ impl CelProgram {
         entity_id: &str,
         entity_type: &str,
         attributes: impl Iterator<Item = (&'a str, ValueRef<'a>)>,
+        work: &mut Work,
     ) -> Result<bool, CelMismatch> {
-        allowance::begin();
+        allowance::begin(*work);
         let Compiled { expression, slots } = &self.compiled;
         let bound = slots.bind(entity_id, entity_type, attributes)?;
         let run = || {
@@ -147,6 +152,7 @@ impl CelProgram {
         if allowance::is_exhausted() {
             return Err(CelMismatch::TooCostly);
         }
+        *work = allowance::work_left().ok_or(CelMismatch::BeyondLimits)?;
         match outcome {
             Ok(Ok(Some(yes))) => Ok(yes),
             Ok(Ok(None)) => Err(CelMismatch::NotABool),

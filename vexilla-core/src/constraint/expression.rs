@@ -7,11 +7,12 @@
 use std::fmt;
 
 #[cfg(feature = "cel")]
-use super::cel::CelProgram;
+use super::cel::{CelMismatch, CelProgram};
 use super::literal::Literal;
 use super::operand::{Mismatch, Operand, apply, boolean, literal_operand, operand};
 use super::operator::Operator;
 use super::pattern::{Pattern, Patterns};
+use super::work::Work;
 use crate::context::text::Head;
 use crate::context::{EvaluationContext, Text, Value, ValueRef};
 
@@ -71,8 +72,12 @@ pub(crate) enum Step {
     Index(i64),
 }
 
-/// Is told what an evaluation does. `()` is told nothing and costs nothing.
+/// Is told what an evaluation does, and keeps what it may still do.
+/// [`Unobserved`] is told nothing, which costs nothing.
 pub(crate) trait Observer {
+    /// What the regular expressions of the evaluation may still do.
+    fn work(&mut self) -> &mut Work;
+
     /// An expression is about to be evaluated.
     fn enter(&mut self, expression: &Expression) {
         let _ = expression;
@@ -96,7 +101,16 @@ pub(crate) trait Observer {
     }
 }
 
-impl Observer for () {}
+/// Only keeps what an evaluation may still do.
+#[derive(Debug, Default)]
+pub(crate) struct Unobserved(Work);
+
+impl Observer for Unobserved {
+    #[inline]
+    fn work(&mut self) -> &mut Work {
+        &mut self.0
+    }
+}
 
 impl Expression {
     /// Whether the context matches.
@@ -130,10 +144,14 @@ impl Expression {
                     context.entity_id(),
                     context.entity_type(),
                     context.attributes(),
+                    observer.work(),
                 )
                 .map_err(|reason| {
                     observer.because(&reason);
-                    Mismatch::NotDecided
+                    match reason {
+                        CelMismatch::BeyondLimits => Mismatch::BeyondLimits,
+                        _ => Mismatch::NotDecided,
+                    }
                 }),
             value => value.value(context, observer).and_then(boolean),
         }
@@ -187,7 +205,7 @@ impl Expression {
     /// # Errors
     ///
     /// A pattern beyond our limits.
-    pub(super) fn optimized(self, patterns: &mut Patterns) -> Result<Self, String> {
+    pub(super) fn optimized(self, patterns: &mut Patterns<'_>) -> Result<Self, String> {
         match self {
             Self::Chain(chain) => chain.optimized(patterns),
             other => Ok(other),
@@ -232,13 +250,16 @@ impl Chain {
             left = Operand::Bool(match operator {
                 Operator::And => boolean(left)? && right.matches(context, observer)?,
                 Operator::Or => boolean(left)? || right.matches(context, observer)?,
-                _ => apply(*operator, left, right.operand(context, observer)?)?,
+                _ => {
+                    let right = right.operand(context, observer)?;
+                    apply(*operator, left, right, observer.work())?
+                }
             });
         }
         boolean(left)
     }
 
-    fn optimized(self, patterns: &mut Patterns) -> Result<Expression, String> {
+    fn optimized(self, patterns: &mut Patterns<'_>) -> Result<Expression, String> {
         let first = self.first.optimized(patterns)?;
         let mut rest = Vec::with_capacity(self.rest.len());
         for (operator, operand) in self.rest {
@@ -246,7 +267,7 @@ impl Chain {
                 (
                     Operator::Matches | Operator::NotMatches,
                     Expression::Literal(Literal::String(text)),
-                ) => Expression::Pattern(patterns.get(text)?),
+                ) => Expression::Pattern(patterns.go(text)?),
                 (_, operand) => operand,
             };
             rest.push((operator, operand));
@@ -360,12 +381,12 @@ impl Test {
     ) -> Result<bool, Mismatch> {
         let value = self.attribute.find(context);
         observer.value(|| value.ok());
-        self.apply(value?)
+        self.apply(value?, observer.work())
     }
 
     /// The common cases without a detour; all others as [`apply`] has them.
     #[inline(always)]
-    fn apply(&self, value: ValueRef<'_>) -> Result<bool, Mismatch> {
+    fn apply(&self, value: ValueRef<'_>, work: &mut Work) -> Result<bool, Mismatch> {
         match (value, self.operator, &self.operand) {
             (
                 ValueRef::String(value),
@@ -376,21 +397,25 @@ impl Test {
                 ValueRef::String(value),
                 Operator::Matches,
                 Expression::Pattern(Pattern {
-                    regex: Some(regex), ..
+                    program: Some(program),
+                    ..
                 }),
-            ) => Ok(regex.is_match(value)),
-            (value, ..) => self.apply_any(value),
+            ) => {
+                work.take(program.work(value.len()))?;
+                Ok(program.is_match(value))
+            }
+            (value, ..) => self.apply_any(value, work),
         }
     }
 
     #[inline(never)]
-    fn apply_any(&self, value: ValueRef<'_>) -> Result<bool, Mismatch> {
+    fn apply_any(&self, value: ValueRef<'_>, work: &mut Work) -> Result<bool, Mismatch> {
         let written = match &self.operand {
             Expression::Literal(literal) => literal_operand(literal),
             Expression::Pattern(pattern) => Operand::Pattern(pattern),
             _ => return Err(Mismatch::NotComparable),
         };
-        apply(self.operator, operand(value)?, written)
+        apply(self.operator, operand(value)?, written, work)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Go's regular expressions on top of the `regex` crate.
+//! Go's regular expressions in the syntax of the `regex` crate.
 //!
 //! Flagr hands the patterns of `EREG` and `NEREG` to Go's `regexp.MatchString`, and the dialect of
 //! that package is not the one of the `regex` crate: `\d` is ASCII only, `{` may be a plain
@@ -13,12 +13,12 @@
 //!
 //! # Caveats
 //!
-//! - A pattern that needs more than [`PROGRAM_LIMIT`] bytes once compiled, or more than
+//! - A pattern that needs more memory once compiled than its [`Budget`] allows, or more than
 //!   [`TEXT_LIMIT`] bytes written out, or that nests long groups hundreds of levels deep, is refused
 //!   with an error whose [`is_beyond_limits`](GoRegexError::is_beyond_limits) is true, though Go
 //!   would have run it.
 //! - As with Go, matching takes time in proportion to the size of the program times the length of
-//!   the text, and a short pattern can make a large program.
+//!   the text, and a short pattern can make a large program; evaluations bound that product.
 //! - Go limits the height of its syntax tree to 1000 after it has moved common prefixes of
 //!   alternatives out; here the height is that of the tree before. The two differ only for
 //!   patterns that nest hundreds of levels deep.
@@ -36,32 +36,14 @@ mod unicode;
 #[cfg(test)]
 mod tests;
 
-use regex::{Regex, RegexBuilder};
-
 use error::Fault;
 pub(crate) use error::GoRegexError;
 use parser::Translation;
 
-/// Greatest size, in bytes, of a compiled program (the `regex` crate keeps up to two of them, one
-/// for each direction): enough for `[\pL\pN]{1000}`.
-pub(crate) const PROGRAM_LIMIT: usize = 64 << 20;
-
-/// Greatest length, in bytes, of a pattern that comes from elsewhere than a flag.
-pub(crate) const FOREIGN_LENGTH: usize = 256;
-
-/// Greatest size, in bytes, of the program of such a pattern.
-pub(crate) const FOREIGN_PROGRAM_LIMIT: usize = 1 << 20;
+use super::program::{Budget, Program, Refusal};
 
 /// Greatest length, in bytes, of a translated pattern.
 pub(crate) const TEXT_LIMIT: usize = 320 << 10;
-
-/// Memory, in bytes, for the states of a lazily built automaton, per thread that matches.
-const AUTOMATON_CACHE: usize = 2 << 20;
-
-/// Programs beyond this size, in Go's instructions, run without a lazily built automaton. Most are
-/// too large for one anyway, and `regex-automata` 0.4 recurses without end when the scratch space
-/// alone, which grows with the number of branches, fills the cache.
-const LARGE: u64 = 1 << 15;
 
 /// Syntax trees up to this height are compiled on the caller's stack.
 const SHALLOW: u32 = 32;
@@ -75,47 +57,48 @@ const DEEP_STACK: usize = 32 << 20;
 ///
 /// Whatever Go 1.26 refuses, and what exceeds the limits of this module (see
 /// [`GoRegexError::is_beyond_limits`]).
-pub(crate) fn compile(pattern: &str) -> Result<Regex, GoRegexError> {
-    let translation = parser::translate(pattern)?;
+pub(crate) fn compile(pattern: &str, budget: Budget) -> Result<Program, GoRegexError> {
+    let translation = parser::translate(pattern, TEXT_LIMIT)?;
     if translation.height <= SHALLOW {
-        return build(&translation, PROGRAM_LIMIT);
+        return build(&translation, budget);
     }
-    // The `regex` crate recurses over the tree while it compiles. Where no thread can be had
+    // The syntax tree is read and compiled by recursion. Where no thread can be had
     // (wasm32), deep patterns are beyond the limits.
     std::thread::Builder::new()
         .stack_size(DEEP_STACK)
-        .spawn(move || build(&translation, PROGRAM_LIMIT))
+        .spawn(move || build(&translation, budget))
         .ok()
         .and_then(|thread| thread.join().ok())
         .unwrap_or_else(|| Err(GoRegexError::new(Fault::TooDeepHere, pattern)))
 }
 
-/// Compiles a pattern that somebody else than the author of a flag may have written, within limits
-/// that keep it cheap: [`FOREIGN_LENGTH`] and [`FOREIGN_PROGRAM_LIMIT`].
+/// Compiles a Go pattern as [`compile`] does, but never on a thread of its own, and only if it has
+/// at most `length` bytes written out.
 ///
 /// # Errors
 ///
-/// As [`compile`], within those limits.
-pub(crate) fn compile_foreign(pattern: &str) -> Result<Regex, GoRegexError> {
-    if pattern.len() > FOREIGN_LENGTH {
-        return Err(GoRegexError::new(Fault::ProgramTooLarge, pattern));
-    }
-    let translation = parser::translate(pattern)?;
+/// As [`compile`]; deep patterns are beyond the limits.
+pub(crate) fn compile_shallow(
+    pattern: &str,
+    length: usize,
+    budget: Budget,
+) -> Result<Program, GoRegexError> {
+    let translation = parser::translate(pattern, length)?;
     if translation.height > SHALLOW {
         return Err(GoRegexError::new(Fault::TooDeepHere, pattern));
     }
-    build(&translation, FOREIGN_PROGRAM_LIMIT)
+    build(&translation, budget)
 }
 
-fn build(translation: &Translation, limit: usize) -> Result<Regex, GoRegexError> {
-    let large = translation.size > LARGE;
-    RegexBuilder::new(&translation.text)
-        .size_limit(limit)
-        .dfa_size_limit(if large { 0 } else { AUTOMATON_CACHE })
-        .nest_limit(u32::MAX)
-        .build()
-        .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => GoRegexError::new(Fault::ProgramTooLarge, ""),
-            _ => GoRegexError::new(Fault::Untranslatable, &translation.text),
-        })
+/// Why Go refuses a pattern; empty if it does not.
+pub(crate) fn refusal(pattern: &str) -> String {
+    let error = parser::translate(pattern, TEXT_LIMIT).err();
+    error.map(|error| error.to_string()).unwrap_or_default()
+}
+
+fn build(translation: &Translation, budget: Budget) -> Result<Program, GoRegexError> {
+    Program::compile(&translation.text, u32::MAX, budget).map_err(|refusal| match refusal {
+        Refusal::Beyond(limit) => GoRegexError::new(Fault::Beyond(limit), ""),
+        Refusal::Syntax => GoRegexError::new(Fault::Untranslatable, &translation.text),
+    })
 }

@@ -3,14 +3,14 @@
 //! Types never convert. Whatever cannot be compared is a [`Mismatch`]
 //! (conditions v0.2.6: `operators.go`, `resolve.go`, `float.go`).
 
+use std::borrow::Cow;
 use std::fmt;
 
-use regex::Regex;
-
-use super::go_regex;
+use super::foreign;
 use super::literal::{Literal, Strings};
 use super::operator::Operator;
 use super::pattern::Pattern;
+use super::work::Work;
 use crate::context::{Value, ValueRef};
 
 /// A value while it is evaluated.
@@ -38,6 +38,7 @@ pub(crate) enum Mismatch {
     DifferentTypes,
     NotBoolean,
     InvalidPattern,
+    BeyondLimits,
     #[cfg(feature = "cel")]
     NotDecided,
 }
@@ -54,6 +55,9 @@ impl fmt::Display for Mismatch {
             Self::DifferentTypes => "the operator does not take values of these types",
             Self::NotBoolean => "a value that is no boolean stands where one must",
             Self::InvalidPattern => "the regular expression is invalid",
+            Self::BeyondLimits => {
+                "beyond our limits: searching the text would take more than the limit `regex_work` allows in one evaluation, or the context gave a regular expression that is too large"
+            }
             #[cfg(feature = "cel")]
             Self::NotDecided => "the CEL expression gave no boolean",
         })
@@ -104,6 +108,7 @@ pub(super) fn apply(
     operator: Operator,
     left: Operand<'_>,
     right: Operand<'_>,
+    work: &mut Work,
 ) -> Result<bool, Mismatch> {
     match operator {
         Operator::Equal => equal(left, right),
@@ -112,8 +117,8 @@ pub(super) fn apply(
         Operator::LessOrEqual => compare(left, right, |a, b| a < b || nearly_equal(a, b)),
         Operator::Greater => compare(left, right, |a, b| a > b),
         Operator::GreaterOrEqual => compare(left, right, |a, b| a > b || nearly_equal(a, b)),
-        Operator::Matches => is_match(left, right),
-        Operator::NotMatches => is_match(left, right).map(|matches| !matches),
+        Operator::Matches => is_match(left, right, work),
+        Operator::NotMatches => is_match(left, right, work).map(|matches| !matches),
         Operator::In => is_in(left, right),
         Operator::NotIn => is_in(left, right).map(|found| !found),
         Operator::Contains => is_in(right, left),
@@ -164,46 +169,40 @@ pub(super) fn nearly_equal(left: f64, right: f64) -> bool {
     difference / left.abs().max(right.abs()) < EPSILON
 }
 
-fn is_match(left: Operand<'_>, right: Operand<'_>) -> Result<bool, Mismatch> {
+fn is_match(left: Operand<'_>, right: Operand<'_>, work: &mut Work) -> Result<bool, Mismatch> {
     let Operand::String(text) = left else {
         return Err(Mismatch::DifferentTypes);
     };
     match right {
         Operand::Pattern(pattern) => {
-            let regex = pattern.regex.as_ref().ok_or(Mismatch::InvalidPattern)?;
-            Ok(matches_bytes(regex, text))
+            let program = pattern.program.as_ref().ok_or(Mismatch::InvalidPattern)?;
+            let text = decoded(text);
+            work.take(program.work(text.len()))?;
+            Ok(program.is_match(&text))
         }
-        // A pattern out of the context: compiled each time, never kept, and
-        // beyond narrow limits invalid.
         Operand::String(pattern) => {
-            let regex = std::str::from_utf8(pattern)
-                .ok()
-                .and_then(|pattern| go_regex::compile_foreign(pattern).ok())
-                .ok_or(Mismatch::InvalidPattern)?;
-            Ok(matches_bytes(&regex, text))
+            let program = foreign::compile(pattern, work)?;
+            let text = decoded(text);
+            foreign::take_search(&program, text.len(), work)?;
+            Ok(program.is_match(&text))
         }
         _ => Err(Mismatch::DifferentTypes),
     }
 }
 
 /// Go reads each byte that is no UTF-8 as U+FFFD; only a literal can have one.
-fn matches_bytes(regex: &Regex, text: &[u8]) -> bool {
-    match std::str::from_utf8(text) {
-        Ok(text) => regex.is_match(text),
-        Err(_) => {
-            let text: String = text
-                .utf8_chunks()
-                .flat_map(|chunk| {
-                    let broken = chunk.invalid().iter();
-                    chunk
-                        .valid()
-                        .chars()
-                        .chain(broken.map(|_| char::REPLACEMENT_CHARACTER))
-                })
-                .collect();
-            regex.is_match(&text)
-        }
+fn decoded(text: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(text) {
+        return Cow::Borrowed(text);
     }
+    let characters = text.utf8_chunks().flat_map(|chunk| {
+        let broken = chunk.invalid().iter();
+        chunk
+            .valid()
+            .chars()
+            .chain(broken.map(|_| char::REPLACEMENT_CHARACTER))
+    });
+    Cow::Owned(characters.collect())
 }
 
 fn is_in(item: Operand<'_>, list: Operand<'_>) -> Result<bool, Mismatch> {

@@ -336,11 +336,11 @@ fn pattern_condition(
     pattern: &Pattern,
     strict: Strict,
 ) -> Result<String, NotExpressible> {
-    let Some(regex) = &pattern.regex else {
+    let Some(program) = &pattern.program else {
         return Ok(failure(strict));
     };
     // Fails by itself for what is no string.
-    let matches = format!("{value}.matches({})", string_literal(regex.as_str()));
+    let matches = format!("{value}.matches({})", string_literal(program.text()));
     Ok(match test.operator {
         Operator::NotMatches => format!("!{matches}"),
         _ => matches,

@@ -10,9 +10,8 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
-
 use super::go_regex;
+use super::program::{Budget, Program};
 
 /// What kind of token was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,10 +241,14 @@ fn is_ident_part(c: char) -> bool {
 }
 
 // `char::is_alphabetic` is another set (it has marks and letter numbers).
-static LETTER: LazyLock<Option<Regex>> = LazyLock::new(|| go_regex::compile(r"^\pL").ok());
-static DIGIT: LazyLock<Option<Regex>> = LazyLock::new(|| go_regex::compile(r"^\p{Nd}").ok());
+static LETTER: LazyLock<Option<Program>> = LazyLock::new(|| own(r"^\pL"));
+static DIGIT: LazyLock<Option<Program>> = LazyLock::new(|| own(r"^\p{Nd}"));
 
-fn is_in(class: &Option<Regex>, c: char) -> bool {
+fn own(pattern: &str) -> Option<Program> {
+    go_regex::compile(pattern, Budget::UNLIMITED).ok()
+}
+
+fn is_in(class: &Option<Program>, c: char) -> bool {
     class
         .as_ref()
         .is_some_and(|class| class.is_match(c.encode_utf8(&mut [0; 4])))

@@ -5,10 +5,12 @@ use std::fmt;
 use super::Problem;
 use super::problem::Problems;
 use crate::bucket::Rollout;
-use crate::constraint::{Condition, Patterns, Strictness};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::constraint::{Condition, Known, Patterns, Strictness};
 use crate::excerpt::name;
 use crate::flag::{Flag, Origin, Variant, VariantsById};
-use crate::limits::Limits;
 use crate::outcome::{Outcome, VariantValue};
 use crate::reason::Reason;
 
@@ -20,8 +22,13 @@ pub(crate) struct CompiledFlag {
     faults: Box<[String]>,
     /// Why the flag cannot be evaluated; then there are no segments.
     problem: Option<Box<str>>,
-    /// Compiling the same definition later may give another result.
-    is_provisional: bool,
+    /// The patterns of its constraints; `None` if it has to be compiled again,
+    /// because something that it needs was not there for the moment.
+    patterns: Option<Box<[Arc<Known>]>>,
+    /// [`Limits::regex_work`](crate::Limits::regex_work).
+    regex_work: u64,
+    /// Whether it was logged that an evaluation met that limit.
+    logged_beyond_limits: AtomicBool,
     /// The outcome for all contexts, if the segments are not looked at.
     idle: Option<&'static Outcome>,
     /// In the order of the definition.
@@ -50,36 +57,30 @@ impl CompiledFlag {
         definition: Flag,
         origin: Origin,
         faults: &[String],
-        limits: &Limits,
-        patterns: &mut Patterns,
+        patterns: &mut Patterns<'_>,
         go_on: &mut impl FnMut() -> Result<(), E>,
     ) -> Result<Self, E> {
-        if let Some(problem) = limits.exceeded_by(&definition) {
-            return Ok(Self::invalid(definition, origin, faults, problem));
+        if let Some(problem) = patterns.limits().exceeded_by(&definition) {
+            return Ok(Self::invalid(definition, origin, faults, problem, patterns));
         }
         let strictness = match origin {
             Origin::Export => Strictness::Joined,
             Origin::File => Strictness::Each,
         };
         let mut problems = Problems::of(faults);
-        let mut is_provisional = false;
         let mut conditions = Vec::with_capacity(definition.segments.len());
         for (index, segment) in definition.segments.iter().enumerate() {
             go_on()?;
             match Condition::compile(&segment.constraints, strictness, patterns) {
                 Ok(condition) => conditions.push(condition),
-                Err(problem) => {
-                    is_provisional |= problem.is_temporary();
-                    problems.push(|| format!("segment[{index}]: {problem}"));
-                }
+                Err(problem) => problems.push(|| format!("segment[{index}]: {problem}")),
             }
         }
         let values: Box<[_]> = definition.variants.iter().map(VariantValue::new).collect();
         if let Some(problem) = problems.joined() {
             return Ok(Self {
                 values,
-                is_provisional,
-                ..Self::invalid(definition, origin, faults, problem)
+                ..Self::invalid(definition, origin, faults, problem, patterns)
             });
         }
         let by_id = VariantsById::new(&definition.variants);
@@ -99,20 +100,30 @@ impl CompiledFlag {
             origin,
             faults: faults.into(),
             problem: None,
-            is_provisional: false,
+            patterns: patterns.take_of_flag(),
+            regex_work: patterns.limits().regex_work,
+            logged_beyond_limits: AtomicBool::new(false),
             segments: segments.into(),
             values,
         })
     }
 
     /// A flag that cannot be evaluated.
-    fn invalid(definition: Flag, origin: Origin, faults: &[String], problem: String) -> Self {
+    fn invalid(
+        definition: Flag,
+        origin: Origin,
+        faults: &[String],
+        problem: String,
+        patterns: &mut Patterns<'_>,
+    ) -> Self {
         Self {
             definition,
             origin,
-            faults: faults.into(),
             problem: Some(problem.into()),
-            is_provisional: false,
+            faults: faults.into(),
+            patterns: patterns.take_of_flag(),
+            regex_work: patterns.limits().regex_work,
+            logged_beyond_limits: AtomicBool::new(false),
             idle: Some(&Outcome::PROBLEM),
             segments: Box::default(),
             values: Box::default(),
@@ -120,19 +131,38 @@ impl CompiledFlag {
     }
 
     /// Whether compiling this definition, in which its set found these faults,
-    /// gives the same flag. What failed for a reason that may pass is compiled
-    /// again; any other problem lasts as long as what it was made of.
+    /// would give the same flag, as long as its patterns come to the same.
     pub(crate) fn is_made_of(&self, definition: &Flag, origin: Origin, faults: &[String]) -> bool {
-        !self.is_provisional
-            && self.origin == origin
-            && *self.faults == *faults
-            && self.definition == *definition
+        self.origin == origin && *self.faults == *faults && self.definition == *definition
     }
 
     /// Whether both were compiled from equal definitions and answer alike.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
             || (self.problem == other.problem && self.definition == other.definition)
+    }
+
+    /// The patterns of its constraints; `None` if it has to be compiled again.
+    pub(crate) fn patterns(&self) -> Option<&[Arc<Known>]> {
+        self.patterns.as_deref()
+    }
+
+    #[inline]
+    pub(crate) fn regex_work(&self) -> u64 {
+        self.regex_work
+    }
+
+    /// Logs that an evaluation met a limit, once for each version of the flag.
+    pub(crate) fn log_beyond_limits(&self) {
+        if !self.logged_beyond_limits.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                flag = self.definition.key,
+                id = self.definition.id,
+                limit = self.regex_work,
+                "an evaluation was beyond the limit `regex_work`: a segment did not match, \
+                 though Flagr may find that it does; this is logged once, and counted"
+            );
+        }
     }
 
     pub(crate) fn definition(&self) -> &Flag {

@@ -510,7 +510,10 @@ fn status(
         problems: snapshot.problem_count(),
         version: snapshot.version(),
         last_known_good_error: saving.last_error.clone().or_else(unusable),
-        counts: book.counts,
+        counts: Counts {
+            beyond_limits: snapshot.evaluations_beyond_limits(),
+            ..book.counts
+        },
     }
 }
 

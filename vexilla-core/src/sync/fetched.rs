@@ -211,7 +211,7 @@ impl Compiler {
         let (contents, origin) = (Contents::new(flags), set.origin);
         let (began, most) = (Instant::now(), self.limits.compile_time);
         let go_on = || deadline.go_on(began, most);
-        let snapshot = Snapshot::compile(set, &self.filter, before, &self.limits, go_on)?;
+        let snapshot = Snapshot::compile(set, &self.filter, &self.limits, before, go_on)?;
         Ok((snapshot, contents, origin))
     }
 }

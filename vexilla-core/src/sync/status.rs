@@ -131,6 +131,10 @@ pub struct Counts {
     pub held_back: u64,
     /// Panics in the source, caught.
     pub panics: u64,
+    /// Evaluations that met the limit [`regex_work`](crate::Limits::regex_work),
+    /// see
+    /// [`Snapshot::evaluations_beyond_limits`](crate::Snapshot::evaluations_beyond_limits).
+    pub beyond_limits: u64,
 }
 
 impl Status {
@@ -150,7 +154,10 @@ impl Status {
             problems: snapshot.problem_count(),
             version: snapshot.version(),
             last_known_good_error: None,
-            counts: Counts::default(),
+            counts: Counts {
+                beyond_limits: snapshot.evaluations_beyond_limits(),
+                ..Counts::default()
+            },
         }
     }
 

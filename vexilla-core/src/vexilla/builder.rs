@@ -150,8 +150,7 @@ impl VexillaBuilder {
         self
     }
 
-    /// How large flags may be, and how long compiling them may take. Default:
-    /// [`Limits::new`].
+    /// What flags may cost to compile and to evaluate. Default: [`Limits::new`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.settings.limits = limits;
         self
@@ -201,7 +200,12 @@ impl VexillaBuilder {
             source: self.source,
             store: Arc::clone(&store),
             saver: self.last_known_good.map(Arc::new),
-            embedded: Arc::new(Snapshot::build(embedded, &self.settings.filter, None)),
+            embedded: Arc::new(Snapshot::build(
+                embedded,
+                &self.settings.filter,
+                &self.settings.limits,
+                None,
+            )),
             emergency: Arc::new(self.emergency),
         };
         let (sync, restored) = Sync::start(parts, self.settings).await;

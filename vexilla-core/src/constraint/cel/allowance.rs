@@ -14,6 +14,8 @@ use std::cell::Cell;
 use cel::common::types::{CelBytes, CelList, CelMap, CelString};
 use cel::common::value::Val;
 
+use super::super::work::Work;
+
 /// What one run may use up: enough for a comprehension over 1,000 maps of ten members each, or for
 /// one in another over 100 elements each. Mostly that takes
 /// a few milliseconds, and at worst, when large parts of a context are copied, some tens of them.
@@ -23,11 +25,29 @@ const BYTES_PER_UNIT: usize = 16;
 
 thread_local! {
     static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+    static WORK: Cell<Option<Work>> = const { Cell::new(None) };
 }
 
-/// Begins a run.
-pub(super) fn begin() {
+/// Begins a run, whose regular expressions may do so much work.
+pub(super) fn begin(work: Work) {
     LEFT.set(Some(PER_RUN));
+    WORK.set(Some(work));
+}
+
+/// Takes `cost` from what regular expressions may still do; false when it is not there, and from
+/// then on for the whole run.
+pub(super) fn pay_work(cost: u64) -> bool {
+    let left = WORK.get().and_then(|mut work| {
+        work.take(cost).ok()?;
+        Some(work)
+    });
+    WORK.set(left);
+    left.is_some()
+}
+
+/// What regular expressions may still do; `None` when this run asked for more.
+pub(super) fn work_left() -> Option<Work> {
+    WORK.get()
 }
 
 /// Takes `cost` from what is left; false when it is not there, and from then on for the whole run.

@@ -11,6 +11,7 @@ use cel::common::types::CelList;
 use cel::common::value::Val;
 use cel::parser::Parser;
 
+use super::super::pattern::Patterns;
 use super::error::{Fault, Position};
 use super::pattern::Pattern;
 use super::slots::Slots;
@@ -45,7 +46,7 @@ pub(super) struct Compiled {
 }
 
 /// Parses `source` and prepares it. Uses a lot of stack: see [`super::STACK`].
-pub(super) fn compile(source: &str) -> Result<Compiled, Fault> {
+pub(super) fn compile(source: &str, patterns: &mut Patterns<'_>) -> Result<Compiled, Fault> {
     scan::check(source)?;
     let (parsed, places) = Parser::new()
         .parse_with_source_info(source)
@@ -64,7 +65,8 @@ pub(super) fn compile(source: &str) -> Result<Compiled, Fault> {
         slots: Slots::default(),
         variables: Vec::new(),
         comprehensions: 0,
-        patterns: 0,
+        matches: 0,
+        patterns,
     };
     match compiler.expression(parsed, 1) {
         Ok(expression) => Ok(Compiled {
@@ -99,15 +101,17 @@ struct Refusal {
     message: String,
 }
 
-struct Compiler {
+struct Compiler<'p, 'm> {
     slots: Slots,
     /// The variables of the comprehensions around, innermost last.
     variables: Vec<String>,
     comprehensions: usize,
-    patterns: usize,
+    /// How many calls of `matches` there are.
+    matches: usize,
+    patterns: &'p mut Patterns<'m>,
 }
 
-impl Compiler {
+impl Compiler<'_, '_> {
     fn expression(&mut self, node: IdedExpr, depth: usize) -> Result<IdedExpr, Refusal> {
         let IdedExpr { id, expr } = node;
         let refuse = |message: String| Err(Refusal { id, message });
@@ -309,15 +313,15 @@ impl Compiler {
         let Expr::Literal(LiteralValue::String(pattern)) = pattern.expr else {
             return refuse("the pattern of matches must be written out as a string".to_owned());
         };
-        self.patterns += 1;
-        if self.patterns > PATTERNS {
+        self.matches += 1;
+        if self.matches > PATTERNS {
             return refuse(format!(
                 "more than {PATTERNS} uses of matches, join their patterns with |"
             ));
         }
-        let pattern = match Pattern::compile(pattern.inner()) {
+        let pattern = match self.patterns.cel(pattern.inner()).map(Pattern::new) {
             Ok(pattern) => pattern,
-            Err(message) => return refuse(message.to_owned()),
+            Err(message) => return refuse(message),
         };
         let text = self.expression(text, depth + 1)?;
         let pattern = Expr::Ident(self.slots.constant(Box::new(pattern)));

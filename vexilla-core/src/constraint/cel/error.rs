@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::super::operand::Mismatch;
+
 /// A place in an expression: line and column from 1, the column counted in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Position {
@@ -121,6 +123,8 @@ pub(crate) enum CelMismatch {
     Inapplicable,
     /// The context is too large, or too deep, for what the expression does with it.
     TooCostly,
+    /// `matches` would do more work than regular expressions may in one evaluation.
+    BeyondLimits,
     /// The `cel` crate panicked.
     Panicked,
 }
@@ -135,6 +139,7 @@ impl fmt::Display for CelMismatch {
             ),
             Self::TooCostly => formatter
                 .write_str("the context is too large for what the CEL expression does with it"),
+            Self::BeyondLimits => Mismatch::BeyondLimits.fmt(formatter),
             Self::Panicked => formatter.write_str("running the CEL expression panicked"),
         }
     }

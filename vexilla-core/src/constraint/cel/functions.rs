@@ -122,7 +122,8 @@ fn matches<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Outcome<'b, 'v> {
     ) else {
         return Err(inapplicable(MATCHES));
     };
-    if !allowance::pay(pattern.cost(text.inner())) {
+    let text_cost = allowance::of_text(text.inner().len());
+    if !(allowance::pay(text_cost) && allowance::pay_work(pattern.work(text.inner()))) {
         return Err(inapplicable(MATCHES));
     }
     Ok(CowVal::owned(CelBool::from(pattern.is_match(text.inner()))))

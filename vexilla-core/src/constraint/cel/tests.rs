@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::{CelMismatch, CelProgram};
+use super::super::pattern::Patterns;
+use super::super::work::Work;
+use super::{CelError, CelMismatch, CelProgram};
 use crate::context::{Value, ValueRef};
+use crate::limits::Limits;
 
 fn text(text: &str) -> Value {
     Value::String(text.to_owned())
@@ -55,6 +58,10 @@ fn borrow(value: &Value) -> ValueRef<'_> {
     }
 }
 
+fn compile(source: &str) -> Result<CelProgram, CelError> {
+    CelProgram::compile(source, &mut Patterns::new(&Limits::new(), None))
+}
+
 fn run(program: &CelProgram, attributes: &[(&str, Value)]) -> Result<bool, CelMismatch> {
     program.evaluate(
         "user-1",
@@ -62,15 +69,16 @@ fn run(program: &CelProgram, attributes: &[(&str, Value)]) -> Result<bool, CelMi
         attributes
             .iter()
             .map(|(name, value)| (*name, borrow(value))),
+        &mut Work::new(1 << 21),
     )
 }
 
 fn evaluate(source: &str) -> Result<bool, CelMismatch> {
-    run(&CelProgram::compile(source).unwrap(), &visitor())
+    run(&compile(source).unwrap(), &visitor())
 }
 
 fn refusal(source: &str) -> String {
-    format!("{:#}", CelProgram::compile(source).unwrap_err())
+    format!("{:#}", compile(source).unwrap_err())
 }
 
 #[test]
@@ -245,7 +253,7 @@ fn what_cannot_be_compiled_says_what_and_where() {
         (
             "a.matches('(\\\\w{200}){200}')",
             "line 1, column ",
-            "too large",
+            "`regex_program_bytes`",
         ),
         (
             "a.matches()",
@@ -276,7 +284,7 @@ fn what_cannot_be_compiled_says_what_and_where() {
 #[test]
 fn the_source_is_kept_and_only_its_beginning_is_shown() {
     let source = format!("{} +", "1 + ".repeat(30));
-    assert_eq!(CelProgram::compile("a == 1").unwrap().source(), "a == 1");
+    assert_eq!(compile("a == 1").unwrap().source(), "a == 1");
     let refusal = refusal(&source);
     assert!(
         refusal.contains("1 + 1 + …\" at line 1, column 122:"),
@@ -287,7 +295,7 @@ fn the_source_is_kept_and_only_its_beginning_is_shown() {
 
 #[test]
 fn of_repeated_attributes_the_last_counts() {
-    let program = CelProgram::compile("a == 2 && ctx.all(name, name == 'a')").unwrap();
+    let program = compile("a == 2 && ctx.all(name, name == 'a')").unwrap();
     let attributes = [("a", Value::Number(1.0)), ("a", Value::Number(2.0))];
     assert_eq!(run(&program, &attributes), Ok(true));
 }
@@ -312,11 +320,24 @@ fn what_people_write_is_within_the_limits() {
 }
 
 #[test]
+fn a_run_whose_patterns_do_too_much_work_does_not_match() {
+    let source = |text: &str| format!("big.all(x, {text}.matches('[a-z]{{3000}}$') || true)");
+    assert_eq!(evaluate(&source("plan")), Err(CelMismatch::BeyondLimits));
+    assert_eq!(evaluate(&source("''")), Ok(true));
+
+    let program = compile("plan.matches('^[a-z]{3}$')").unwrap();
+    let plan = || std::iter::once(("plan", ValueRef::String("pro")));
+    let mut work = Work::new(20);
+    assert_eq!(program.evaluate("", "", plan(), &mut work), Ok(true));
+    let again = program.evaluate("", "", plan(), &mut work);
+    assert_eq!(again, Err(CelMismatch::BeyondLimits), "{work:?}");
+}
+
+#[test]
 fn a_run_that_costs_too_much_does_not_match() {
     for source in [
         "big.all(x, big.all(y, x == y))",
         "big.all(x, big == big)",
-        "big.all(x, plan.matches('^[a-z]{3000}$') || true)",
         "big.map(x, big).size() > 0",
         "big.exists(x, absent == x) || big.all(x, big.all(y, x == y)) || true",
         "[big].map(x, [x, x]).map(x, [x, x]).map(x, [x, x]).map(x, [x, x]).map(x, [x, x])\
@@ -335,7 +356,7 @@ fn a_run_that_costs_too_much_does_not_match() {
 #[test]
 fn a_context_that_is_too_large_or_deep_does_not_match() {
     let deep = |levels| (0..levels).fold(Value::Null, |inner, _| Value::List(vec![inner]));
-    let program = CelProgram::compile("size(a) == 1").unwrap();
+    let program = compile("size(a) == 1").unwrap();
     assert_eq!(run(&program, &[("a", deep(60))]), Ok(true));
     assert_eq!(
         run(&program, &[("a", deep(70))]),
@@ -396,7 +417,7 @@ const WRAPPERS: [(&str, &str); 30] = [
 ];
 
 fn hostile(source: &str) {
-    if let Ok(program) = CelProgram::compile(source) {
+    if let Ok(program) = compile(source) {
         let _ = run(&program, &visitor());
     }
 }
@@ -529,7 +550,7 @@ fn deep_values_of_the_context_do_not_overflow_the_stack() {
                 "(beta ? ".repeat(10),
                 " : false)".repeat(10)
             );
-            let program = CelProgram::compile(&nested).unwrap();
+            let program = compile(&nested).unwrap();
             let _ = run(
                 &program,
                 &[("a", deep.clone()), ("beta", Value::Bool(true))],
@@ -567,7 +588,7 @@ proptest! {
             (">=", number >= other),
         ] {
             for literal in [format!("{other}"), format!("{other}.0")] {
-                let program = CelProgram::compile(&format!("n {operator} {literal}")).unwrap();
+                let program = compile(&format!("n {operator} {literal}")).unwrap();
                 prop_assert_eq!(run(&program, &attributes), Ok(expected));
             }
         }
@@ -576,14 +597,14 @@ proptest! {
     #[test]
     fn quoted_strings_mean_themselves(value in any::<String>()) {
         let source = format!("s == {}", crate::constraint::cel_text::string_literal(&value));
-        let program = CelProgram::compile(&source).unwrap();
+        let program = compile(&source).unwrap();
         prop_assert_eq!(run(&program, &[("s", Value::String(value))]), Ok(true));
     }
 
     #[test]
     fn written_numbers_mean_themselves(number in any::<f64>().prop_filter("no NaN", |number| !number.is_nan())) {
         let source = format!("n == {}", crate::constraint::cel_text::number_literal(number));
-        let program = CelProgram::compile(&source).unwrap();
+        let program = compile(&source).unwrap();
         prop_assert_eq!(run(&program, &[("n", Value::Number(number))]), Ok(true));
     }
 }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use super::{PROGRAM_LIMIT, TEXT_LIMIT};
+use super::super::program::Exceeded;
 
 /// Number of characters of the pattern that an error shows at most.
 const SHOWN: usize = 40;
@@ -33,8 +33,9 @@ pub(super) enum Fault {
     TrailingBackslash,
     TooDeep,
     TooLarge,
-    TextTooLarge,
-    ProgramTooLarge,
+    /// Longer than so many bytes.
+    TextTooLarge(usize),
+    Beyond(Exceeded),
     TooDeepHere,
     TooNested,
     Untranslatable,
@@ -54,12 +55,27 @@ impl GoRegexError {
     pub(crate) fn is_beyond_limits(&self) -> bool {
         matches!(
             self.fault,
-            Fault::TextTooLarge
-                | Fault::ProgramTooLarge
+            Fault::TextTooLarge(_)
+                | Fault::Beyond(_)
                 | Fault::TooDeepHere
                 | Fault::TooNested
                 | Fault::Untranslatable
         )
+    }
+
+    /// The memory that the program would take, in bytes, if that is why it was
+    /// refused.
+    pub(crate) fn needs(&self) -> Option<u64> {
+        match self.fault {
+            Fault::Beyond(exceeded) => exceeded.needs(),
+            _ => None,
+        }
+    }
+
+    /// Whether the pattern may compile at another time: the system had no thread
+    /// to compile it on.
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.fault == Fault::TooDeepHere
     }
 }
 
@@ -82,20 +98,14 @@ impl fmt::Display for GoRegexError {
             Fault::TrailingBackslash => "trailing backslash at end of expression",
             Fault::TooDeep => "expression nests more than 1000 levels deep",
             Fault::TooLarge => "expression is too large for Go",
-            Fault::TextTooLarge => {
+            Fault::TextTooLarge(limit) => {
                 return write!(
                     f,
-                    "expression is larger than {TEXT_LIMIT} bytes with its character classes \
+                    "expression is larger than {limit} bytes with its character classes \
                      written out, use fewer or smaller classes"
                 );
             }
-            Fault::ProgramTooLarge => {
-                return write!(
-                    f,
-                    "compiled expression is larger than {PROGRAM_LIMIT} bytes, use smaller repeat \
-                     counts or classes"
-                );
-            }
+            Fault::Beyond(exceeded) => return exceeded.fmt(f),
             Fault::TooDeepHere => "expression nests too deeply to be compiled here",
             Fault::TooNested => {
                 "groups nest too deeply for their length, use fewer or shorter groups"

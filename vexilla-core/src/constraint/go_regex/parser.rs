@@ -11,7 +11,7 @@ use super::class::{self, ClassReader};
 use super::error::{Fault, GoRegexError};
 use super::piece::Piece;
 use super::repeat::{self, Bounds, Quantifier};
-use super::{TEXT_LIMIT, escape, unicode};
+use super::{escape, unicode};
 
 /// Greatest sum, in bytes, of the lengths of all groups: the `regex` crate may go through the text
 /// of a group again for each group around it.
@@ -31,16 +31,14 @@ pub(super) struct Translation {
     pub(super) text: String,
     /// Height of Go's syntax tree, at least that of the `regex` crate's.
     pub(super) height: u32,
-    /// Size of Go's program in instructions, about the number of branchings at most.
-    pub(super) size: u64,
 }
 
 /// Translates a Go pattern.
 ///
 /// # Errors
 ///
-/// Whatever Go refuses, and a pattern longer than [`TEXT_LIMIT`] when written out.
-pub(super) fn translate(pattern: &str) -> Result<Translation, GoRegexError> {
+/// Whatever Go refuses, and a pattern longer than `limit` bytes when written out.
+pub(super) fn translate(pattern: &str, limit: usize) -> Result<Translation, GoRegexError> {
     let mut parser = Parser {
         rest: pattern,
         out: String::with_capacity(pattern.len() * 2),
@@ -48,8 +46,8 @@ pub(super) fn translate(pattern: &str) -> Result<Translation, GoRegexError> {
     };
     while let Some(c) = parser.rest.chars().next() {
         parser.step(c)?;
-        if parser.out.len() > TEXT_LIMIT {
-            return Err(GoRegexError::new(Fault::TextTooLarge, ""));
+        if parser.out.len() > limit {
+            return Err(GoRegexError::new(Fault::TextTooLarge(limit), ""));
         }
     }
     if !parser.outer.is_empty() {
@@ -59,7 +57,6 @@ pub(super) fn translate(pattern: &str) -> Result<Translation, GoRegexError> {
     Ok(Translation {
         text: parser.out,
         height: piece.height,
-        size: piece.size,
     })
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Piece {
     /// The operator that its text ends in.
     pub(super) quantifier: Quantifier,
     /// Size of Go's program in instructions.
-    pub(super) size: u64,
+    size: u64,
     shape: Shape,
     /// Greatest product of repeat counts on a path down the tree.
     repeats: u32,

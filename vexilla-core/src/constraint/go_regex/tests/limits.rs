@@ -1,6 +1,8 @@
 //! Hostile patterns: none may exhaust the stack, the memory or the caller's patience.
 
-use super::super::{PROGRAM_LIMIT, TEXT_LIMIT, compile};
+use super::super::super::program::Budget;
+use super::super::TEXT_LIMIT;
+use super::compile;
 
 /// Runs on the stack that a thread has by default, whatever the test runner gives.
 fn on_a_small_stack<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> T {
@@ -58,9 +60,17 @@ fn groups_without_effect_do_not_count_as_nesting() {
 
 #[test]
 fn large_programs_are_refused_as_beyond_the_limits() {
-    assert!(compile(r"[\pL\pN]{1000}").is_ok());
-    let words = PROGRAM_LIMIT.to_string();
-    assert_beyond_limits(r"[\pL\pN]{1000}[\pL\pN]{1000}", &words);
+    let within = |program: u64, set: u64, used: u64| {
+        let budget = Budget { program, set, used };
+        super::super::compile(r"[\pL\pN]{30}", budget).map_err(|error| error.to_string())
+    };
+    let needs = compile(r"[\pL\pN]{30}").unwrap().bytes();
+    assert!((1 << 20..4 << 20).contains(&needs), "{needs}");
+    assert!(within(needs, needs + 1, 1).is_ok());
+    let error = within(needs - 1, needs, 0).unwrap_err();
+    assert!(error.contains("regex_program_bytes"), "{error}");
+    let error = within(needs, needs, 1).unwrap_err();
+    assert!(error.contains("regex_set_bytes"), "{error}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What Go 1.26 answers, construct by construct: (pattern, text, does it match).
 
-use super::super::compile;
+use super::compile;
 
 fn check(rows: &[(&str, &str, bool)]) {
     for &(pattern, text, expected) in rows {
