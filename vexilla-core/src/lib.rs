@@ -10,6 +10,9 @@ mod explain;
 mod filter;
 pub mod flag;
 mod flags;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod metrics;
 #[cfg(feature = "ops")]
 pub mod ops;

@@ -17,6 +17,8 @@ mod file;
 mod packing;
 mod saver;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use document::{HEADER, decode, seal};
 pub(crate) use document::{Provenance, encode};
 
 pub use error::{PersistError, PersistErrorKind};
