@@ -6,11 +6,8 @@
 /// The most bytes of an error, whatever it is about.
 pub(crate) const ERROR: usize = 4 << 10;
 
-/// The most bytes of a flag's problem; today a problem quotes its constraint,
-/// and its length is bounded by that alone.
-pub(crate) const fn problem(input: usize) -> usize {
-    ERROR + 8 * input
-}
+/// The most bytes of a flag's problem.
+pub(crate) const PROBLEM: usize = 2 << 10;
 
 /// The most bytes that reading a document of flags may take at a time.
 pub(crate) const fn document(input: usize) -> u64 {
@@ -18,7 +15,7 @@ pub(crate) const fn document(input: usize) -> u64 {
 }
 
 /// The most bytes that compiling one pattern may take at a time.
-pub(crate) const PATTERN: u64 = 256 << 20;
+pub(crate) const PATTERN: u64 = 32 << 20;
 
 /// The most bytes that one evaluation may take at a time.
 pub(crate) const EVALUATION: u64 = 64 << 20;
@@ -32,9 +29,9 @@ pub(crate) const fn explanation(input: usize) -> u64 {
 pub(crate) const REWRITES: usize = 32;
 
 /// The most bytes at a time for setting attributes again and again, of the
-/// bytes for doing it once; today every replaced string is kept.
+/// bytes for doing it once.
 pub(crate) const fn rewritten(once: u64) -> u64 {
-    (4 << 10) + 2 * REWRITES as u64 * once
+    (4 << 10) + 4 * once
 }
 
 /// The most bytes of an explanation that is sent.

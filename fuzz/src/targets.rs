@@ -55,10 +55,10 @@ fn on_for(constraint: Constraint, origin: Origin) -> Snapshot {
 }
 
 /// The problem of the flag, whose length is bounded.
-fn problem(snapshot: &Snapshot, input: usize) -> Option<String> {
+fn problem(snapshot: &Snapshot) -> Option<String> {
     let problem = snapshot.problems().next()?;
     let length = problem.message.len();
-    assert!(length <= limits::problem(input), "a problem of {length} B");
+    assert!(length <= limits::PROBLEM, "a problem of {length} B");
     Some(problem.message)
 }
 

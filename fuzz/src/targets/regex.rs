@@ -81,7 +81,7 @@ fn is_match(pattern: &str, subject: &str) -> Option<bool> {
     let constraint = Constraint::new("s", "MATCHES", pattern);
     let (peak, snapshot) = peak(|| on_for(constraint, Origin::File));
     assert!(peak <= limits::PATTERN, "compiling took {peak} B");
-    if problem(&snapshot, pattern.len()).is_some() {
+    if problem(&snapshot).is_some() {
         return None;
     }
     Some(matches(&snapshot, &Context::new("u").with("s", subject)))
