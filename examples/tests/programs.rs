@@ -4,6 +4,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 /// An example that serves, stopped when dropped.
@@ -22,6 +24,7 @@ impl Server {
             .env("PORT", "0")
             .env("OPS_ADDR", "127.0.0.1:0")
             .env("WEBHOOK_ADDR", "127.0.0.1:0")
+            .env("OPS_SOCKET", socket())
             .env_remove("FLAGR_URL")
             .env_remove("FLAGS_FILE")
             .env_remove("OPS_TOKEN")
@@ -60,11 +63,21 @@ impl Server {
 
 /// Status and body of the answer to a method and path.
 fn ask(address: &str, what: &str, headers: &str, body: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
+    let stream = TcpStream::connect(address).unwrap();
+    ask_on(stream, address, what, headers, body)
+}
+
+fn ask_on(
+    mut stream: impl Read + Write,
+    host: &str,
+    what: &str,
+    headers: &str,
+    body: &str,
+) -> (u16, String) {
     let length = body.len();
     write!(
         stream,
-        "{what} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
+        "{what} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
          content-length: {length}\r\n{headers}\r\n{body}"
     )
     .unwrap();
@@ -80,6 +93,12 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Where the operations' Unix socket is, for one program at a time.
+fn socket() -> PathBuf {
+    let name = format!("vexilla-example-{}.sock", std::process::id());
+    std::env::temp_dir().join(name)
 }
 
 fn output(program: &str) -> String {
@@ -200,9 +219,16 @@ fn the_operations_answer_with_the_token_and_on_listeners_of_their_own() {
     assert_eq!(addresses.next(), Some(&*server.address));
     let operations = addresses.next().unwrap();
     let explain = "POST /admin/flags/new-feature/explain";
-    let (status, explained) = ask(operations, explain, "", r#"{"entityID":"7"}"#);
+    assert_eq!(ask(operations, "GET /admin/stats", "", "").0, 200);
+    assert_eq!(
+        ask(operations, "GET /admin/stats", "origin: x\r\n", "").0,
+        403
+    );
+    assert_eq!(ask(operations, explain, "", "").0, 403);
+    let socket = UnixStream::connect(socket()).unwrap();
+    let (status, explained) = ask_on(socket, "localhost", explain, "", r#"{"entityID":"7"}"#);
     assert!(status == 200 && explained.contains("STATIC"), "{explained}");
-    assert_eq!(ask(operations, explain, "origin: x\r\n", "").0, 403);
+    assert_eq!(addresses.next(), Some("localhost"), "by the socket");
     let webhook = addresses.next().unwrap();
     assert_eq!(ask(webhook, "POST /webhook", "", "{}").0, 202);
 }

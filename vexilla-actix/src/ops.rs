@@ -41,7 +41,8 @@
 //! use vexilla_actix::ops::{Operations, OpsListener};
 //! # let DEFAULT_OPS_ADDR = "127.0.0.1:0".parse()?;
 //!
-//! let operations = Operations::loopback(vexilla);
+//! // Without a token: probes and counts; for the rest, see bind_unix.
+//! let operations = Operations::local(vexilla);
 //! let operations = OpsListener::bind(DEFAULT_OPS_ADDR, operations).await?;
 //! println!("operations on http://{}", operations.local_addr());
 //! // …for as long as the handle lives.

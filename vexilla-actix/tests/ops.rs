@@ -14,7 +14,7 @@ use actix_web::test::{TestRequest, call_service, init_service};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpServer};
 use shared::{
-    Served, check_connections, check_listeners, check_operations, check_shutdown,
+    Served, check_connections, check_listeners, check_operations, check_proxied, check_shutdown,
     check_slow_clients, check_webhook,
 };
 use vexilla_actix::ops::{configure, scope, webhook};
@@ -57,8 +57,25 @@ async fn the_webhook_answers_over_a_socket() {
 }
 
 #[actix_web::test]
-async fn listeners_of_their_own_keep_strangers_out() {
+async fn listeners_of_their_own_serve_probes_and_counts_without_token() {
     check_listeners(&Served::new().await).await;
+}
+
+#[actix_web::test]
+async fn clients_of_a_proxy_get_no_more_than_probes_and_counts() {
+    check_proxied(&Served::new().await).await;
+}
+
+#[cfg(unix)]
+#[actix_web::test]
+async fn a_unix_socket_serves_all_without_token() {
+    shared::check_unix_sockets(&Served::new().await).await;
+}
+
+#[cfg(unix)]
+#[actix_web::test]
+async fn only_a_stale_socket_is_replaced() {
+    shared::check_stale_sockets(&Served::new().await).await;
 }
 
 #[actix_web::test]

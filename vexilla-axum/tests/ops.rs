@@ -14,7 +14,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use shared::{
-    Served, check_connections, check_listeners, check_operations, check_shutdown,
+    Served, check_connections, check_listeners, check_operations, check_proxied, check_shutdown,
     check_slow_clients, check_webhook,
 };
 use tower::ServiceExt;
@@ -56,8 +56,25 @@ async fn the_webhook_answers_over_a_socket() {
 }
 
 #[tokio::test]
-async fn listeners_of_their_own_keep_strangers_out() {
+async fn listeners_of_their_own_serve_probes_and_counts_without_token() {
     check_listeners(&Served::new().await).await;
+}
+
+#[tokio::test]
+async fn clients_of_a_proxy_get_no_more_than_probes_and_counts() {
+    check_proxied(&Served::new().await).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_unix_socket_serves_all_without_token() {
+    shared::check_unix_sockets(&Served::new().await).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_a_stale_socket_is_replaced() {
+    shared::check_stale_sockets(&Served::new().await).await;
 }
 
 #[tokio::test]

@@ -11,6 +11,9 @@ mod explain;
 mod filter;
 pub mod flag;
 mod flags;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod index;
 #[cfg(feature = "refresh")]
 mod io_thread;

@@ -120,24 +120,48 @@
 //!
 //! The adapters' `OpsListener` and `WebhookListener` (feature `listener`) serve
 //! on an address of their own, by default [`DEFAULT_OPS_ADDR`] and
-//! [`DEFAULT_WEBHOOK_ADDR`]. On loopback the token, or the secrets, may be left
-//! out: [`Operations::loopback`], [`Webhook::loopback`]. Since browsers and
-//! sidecars reach loopback too, requests are refused there with 403 that name
-//! another `Host` than `localhost` or a loopback address (a page of another
-//! site whose name was made to point here), that have any `Origin` or a
-//! `Sec-Fetch-Site` other than `none` (a page of another site), or that were
-//! forwarded (`Forwarded`, `X-Forwarded-…`, `X-Real-IP`, `Via` and their like).
-//! Other users of the machine are not kept out; where they must be, set a
-//! token.
+//! [`DEFAULT_WEBHOOK_ADDR`], or on a Unix socket. There the token, or the
+//! secrets, may be left out: [`Operations::local`], [`Webhook::local`]. What is
+//! served then depends on the listener:
 //!
-//! What is made with `loopback` answers 403 to everything when it is mounted
-//! into an application instead.
+//! | Made with | Unix socket | TCP on loopback | TCP elsewhere | mounted |
+//! |---|---|---|---|---|
+//! | [`Operations::new`] | all, with the token | all, with the token | all, with the token | all, with the token |
+//! | [`Operations::local`] | all | probes, `/admin/stats` | does not bind | nothing |
+//! | [`Operations::insecure_without_token`] | all | all | does not bind | all |
+//! | [`Webhook::local`] without a secret | yes | yes | does not bind | nothing |
+//!
+//! “With the token” excepts the probes; “nothing” is a 403 for every request.
+//!
+//! **A Unix socket** is protected by its file's permissions: by default only
+//! the user that the service runs as (and root) can connect. Nothing else is
+//! checked, so that whoever lets a proxy connect to it lets the proxy's clients
+//! in. Try it with `curl --unix-socket /run/checkout/ops.sock
+//! http://localhost/admin/flags`.
+//!
+//! **TCP on loopback** is reached by every user and container that shares the
+//! network of this machine, by web pages in a browser, and by the clients of
+//! every proxy that forwards to it. A proxy cannot be recognised: nginx, with
+//! `proxy_pass http://127.0.0.1:19000` and nothing else, sends `Host:
+//! 127.0.0.1:19000` and no header that says that it forwarded a request. That is
+//! why only the probes and counts are served there without a token: one bit
+//! each, and numbers and states without any name, key or error text.
+//! `/health` needs more, because it carries the source's last error. A webhook
+//! without a secret causes checks of the source, which are limited in rate
+//! however many requests come.
+//!
+//! Beside that, requests without a token are refused there with 403 that
+//! visibly come from elsewhere: with another `Host` than `localhost` or a
+//! loopback address (a page of another site whose name was made to point here),
+//! with any `Origin` or a `Sec-Fetch-Site` other than `none` (a page of another
+//! site), or with a header such as `Forwarded`, `X-Forwarded-…`, `X-Real-IP` or
+//! `Via` (a proxy that says so).
 
 mod decode;
-mod door;
 mod error;
 mod exchange;
 mod operations;
+mod origin_check;
 mod reports;
 mod route;
 mod secret;
@@ -149,7 +173,7 @@ mod tests;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 pub use error::OpsError;
-pub use exchange::{OpsRequest, OpsResponse};
+pub use exchange::{ListenerKind, OpsRequest, OpsResponse};
 pub use operations::Operations;
 pub use webhook::{Webhook, WebhookBuilder};
 

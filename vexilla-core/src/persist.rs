@@ -21,6 +21,8 @@ mod packing;
 mod replace;
 mod saver;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use document::{HEADER, decode, seal};
 pub(crate) use document::{Identity, Provenance, encode};
 
 pub use error::{PersistError, PersistErrorKind};

@@ -39,9 +39,10 @@
 //! # let DEFAULT_OPS_ADDR = "127.0.0.1:0".parse()?;
 //! # let DEFAULT_WEBHOOK_ADDR = "127.0.0.1:0".parse()?;
 //!
-//! let operations = Operations::loopback(vexilla.clone());
+//! // Without a token: probes and counts on loopback …
+//! let operations = Operations::local(vexilla.clone());
 //! let operations = OpsListener::bind(DEFAULT_OPS_ADDR, operations).await?;
-//! let webhook = Webhook::loopback(vexilla).build()?;
+//! let webhook = Webhook::local(vexilla).build()?;
 //! let webhook = WebhookListener::bind(DEFAULT_WEBHOOK_ADDR, webhook).await?;
 //! println!("operations on http://{}", operations.local_addr());
 //! // …for as long as the handles live.
@@ -52,12 +53,18 @@
 //! # #[cfg(not(feature = "listener"))]
 //! # fn main() {}
 //! ```
+//!
+//! … and everything on a Unix socket, with `OpsListener::bind_unix`.
 
 #[cfg(feature = "listener")]
 mod connection;
 #[cfg(feature = "listener")]
 mod listener;
 mod service;
+#[cfg(feature = "listener")]
+mod socket;
+#[cfg(all(feature = "listener", unix))]
+mod unix;
 
 #[cfg(feature = "listener")]
 pub use listener::{Listener, ListenerOptions, OpsListener, WebhookListener};

@@ -16,7 +16,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use shared::{
-    Served, check_connections, check_listeners, check_operations, check_shutdown,
+    Served, check_connections, check_listeners, check_operations, check_proxied, check_shutdown,
     check_slow_clients, check_webhook,
 };
 use tower::ServiceExt;
@@ -52,8 +52,25 @@ async fn the_webhook_answers_over_a_socket() {
 }
 
 #[tokio::test]
-async fn listeners_of_their_own_keep_strangers_out() {
+async fn listeners_of_their_own_serve_probes_and_counts_without_token() {
     check_listeners(&Served::new().await).await;
+}
+
+#[tokio::test]
+async fn clients_of_a_proxy_get_no_more_than_probes_and_counts() {
+    check_proxied(&Served::new().await).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_unix_socket_serves_all_without_token() {
+    shared::check_unix_sockets(&Served::new().await).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_a_stale_socket_is_replaced() {
+    shared::check_stale_sockets(&Served::new().await).await;
 }
 
 #[tokio::test]
@@ -73,13 +90,13 @@ async fn slow_clients_keep_nobody_out() {
 
 #[tokio::test]
 async fn what_is_made_for_a_listener_refuses_all_as_a_mere_service() {
-    let service = OpsService::new(Operations::loopback(Vexilla::fixed([])));
+    let service = OpsService::new(Operations::local(Vexilla::fixed([])));
     let request = Request::get("/health/live").header("host", "localhost");
     let request = request.body(Full::<&[u8]>::default()).unwrap();
     let answer = service.oneshot(request).await.unwrap();
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
     let body = answer.into_body().collect().await.unwrap().to_bytes();
-    assert!(body.starts_with(b"{\"error\":\"operations made with loopback"));
+    assert!(body.starts_with(b"{\"error\":\"operations made with local"));
 }
 
 #[tokio::test]

@@ -1,13 +1,16 @@
 //! An axum application with health, operations and webhook: below its own
 //! routes for those who have the token, and on listeners of their own for this
-//! machine.
+//! machine. Without a token, a TCP listener serves the probes and counts; a Unix
+//! socket, which only this user can connect to, serves all operations.
 //!
 //! `cargo run -p vexilla-examples --bin operations`, on port `PORT` or a free
 //! one. `FLAGR_URL` takes the flags from a Flagr server instead of
 //! `examples/flags.json`. `OPS_TOKEN` and `WEBHOOK_SECRET` are the secrets, by
 //! default `example-token` and `example-secret`; `OPS_ADDR` and `WEBHOOK_ADDR`
 //! are the addresses of the listeners, by default 127.0.0.1:19000 and
-//! 127.0.0.1:18001.
+//! 127.0.0.1:18001. `OPS_SOCKET` is the path of the Unix socket, by default
+//! `vexilla-ops.sock` in the folder for temporary files; a service has a folder
+//! of its own for it, such as `/run/checkout`.
 //!
 //! A Flagr on this machine announces its changes if it is started with
 //! `FLAGR_NOTIFICATION_WEBHOOK_ENABLED=true` and
@@ -15,6 +18,7 @@
 
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::Router;
@@ -80,9 +84,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .layer(VexillaLayer::new(vexilla.clone()));
 
     // On listeners of their own: programs on this machine need none.
-    let operations = Operations::loopback(vexilla.clone());
-    let operations = OpsListener::bind(address("OPS_ADDR", DEFAULT_OPS_ADDR)?, operations).await?;
-    let webhook = Webhook::loopback(vexilla.clone()).build()?;
+    let local = Operations::local(vexilla.clone());
+    let operations = OpsListener::bind(address("OPS_ADDR", DEFAULT_OPS_ADDR)?, local.clone());
+    let operations = operations.await?;
+    let path = std::env::var_os("OPS_SOCKET").map_or_else(
+        || std::env::temp_dir().join("vexilla-ops.sock"),
+        PathBuf::from,
+    );
+    let socket = OpsListener::bind_unix(path, local).await?;
+    let webhook = Webhook::local(vexilla.clone()).build()?;
     let webhook =
         WebhookListener::bind(address("WEBHOOK_ADDR", DEFAULT_WEBHOOK_ADDR)?, webhook).await?;
 
@@ -93,7 +103,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("$ curl {served}/internal/health/ready");
     println!("$ curl -H 'Authorization: Bearer …' {served}/internal/admin/stats");
     println!("on this machine, without a token:");
-    println!("$ curl http://{}/admin/flags", operations.local_addr());
+    println!("$ curl http://{}/admin/stats", operations.local_addr());
+    let path = socket.path().display();
+    println!("$ curl --unix-socket {path} http://localhost/admin/flags");
     println!("$ curl -d '{{}}' http://{}/webhook", webhook.local_addr());
     println!("ctrl-c ends it");
     axum::serve(listener, app)
@@ -105,6 +117,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         })
         .await?;
     operations.shutdown(PATIENCE).await;
+    socket.shutdown(PATIENCE).await;
     webhook.shutdown(PATIENCE).await;
     vexilla.shutdown(PATIENCE).await;
     Ok(())

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 pub(super) struct Answer {
@@ -12,7 +12,10 @@ pub(super) struct Answer {
     pub(super) body: String,
 }
 
-pub(super) async fn send(stream: &mut TcpStream, request: &[u8]) -> Answer {
+pub(super) async fn send(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    request: &[u8],
+) -> Answer {
     // What refuses a body may not read all of it.
     let _ = stream.write_all(request).await;
     let mut read = Vec::new();

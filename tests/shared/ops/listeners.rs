@@ -19,15 +19,23 @@ const LIVE: (&str, &str, &[&str], &str) = ("GET", "/health/live", &["host: local
 /// Listeners of their own: whom they let in without token, and whom not.
 pub(crate) async fn check_listeners(served: &Served) {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let operations = Operations::loopback(served.vexilla.clone());
+    let operations = Operations::local(served.vexilla.clone());
     let operations = OpsListener::bind(any, operations).await.unwrap();
-    let webhook = Webhook::loopback(served.vexilla.clone()).build().unwrap();
+    let insecure = Operations::insecure_without_token(served.vexilla.clone());
+    let insecure = OpsListener::bind(any, insecure).await.unwrap();
+    let webhook = Webhook::local(served.vexilla.clone()).build().unwrap();
     let webhook = WebhookListener::bind(any, webhook).await.unwrap();
     let refresh = ("POST", "/admin/refresh", "");
+    let flags = ("GET", "/admin/flags", "");
     for (address, (method, path, body), good) in [
         (operations.local_addr(), ("GET", "/health/live", ""), 200),
-        (operations.local_addr(), ("GET", "/admin/flags", ""), 200),
-        (operations.local_addr(), refresh, 200),
+        (operations.local_addr(), ("GET", "/health/ready", ""), 200),
+        (operations.local_addr(), ("GET", "/admin/stats", ""), 200),
+        (operations.local_addr(), ("GET", "/health", ""), 403),
+        (operations.local_addr(), flags, 403),
+        (operations.local_addr(), refresh, 403),
+        (insecure.local_addr(), flags, 200),
+        (insecure.local_addr(), refresh, 200),
         (webhook.local_addr(), ("POST", "/webhook", EVENT), 202),
     ] {
         let port = address.port();
@@ -39,7 +47,7 @@ pub(crate) async fn check_listeners(served: &Served) {
             "host: [::1]:19000".to_owned(),
         ] {
             check(address, (method, path, &[&host], body), good, "").await;
-            for strange in [
+            for foreign in [
                 "origin: http://localhost:3000",
                 "origin: null",
                 "sec-fetch-site: cross-site",
@@ -50,7 +58,7 @@ pub(crate) async fn check_listeners(served: &Served) {
                 "via: 1.1 sidecar",
                 "host: localhost",
             ] {
-                let both = [&*host, strange];
+                let both = [&*host, foreign];
                 check(address, (method, path, &both, body), 403, "error").await;
             }
         }
@@ -72,7 +80,7 @@ pub(crate) async fn check_listeners(served: &Served) {
     // Others reach it: there must be a token, or a secret.
     let open = SocketAddr::from(([0, 0, 0, 0], 0));
     for operations in [
-        Operations::loopback(served.vexilla.clone()),
+        Operations::local(served.vexilla.clone()),
         Operations::insecure_without_token(served.vexilla.clone()),
     ] {
         let refused = OpsListener::bind(open, operations).await;
@@ -81,7 +89,7 @@ pub(crate) async fn check_listeners(served: &Served) {
             "{refused:?}"
         );
     }
-    let webhook = Webhook::loopback(served.vexilla.clone()).build().unwrap();
+    let webhook = Webhook::local(served.vexilla.clone()).build().unwrap();
     let refused = WebhookListener::bind(open, webhook).await;
     assert!(
         matches!(refused, Err(OpsError::NotLoopback(_))),
@@ -108,7 +116,7 @@ pub(crate) async fn check_slow_clients(served: &Served) {
     let options = ListenerOptions::new()
         .max_connections(2)
         .client_timeout(Duration::from_millis(200));
-    let operations = Operations::loopback(served.vexilla.clone());
+    let operations = Operations::insecure_without_token(served.vexilla.clone());
     let listener = OpsListener::bind_with(any, operations, options)
         .await
         .unwrap();
@@ -158,7 +166,7 @@ pub(crate) async fn check_slow_clients(served: &Served) {
 /// A request that has begun when the end comes is answered.
 pub(crate) async fn check_shutdown(served: &Served) {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let operations = Operations::loopback(served.vexilla.clone());
+    let operations = Operations::insecure_without_token(served.vexilla.clone());
     let listener = OpsListener::bind(any, operations).await.unwrap();
     let address = listener.local_addr();
     let mut begun = TcpStream::connect(address).await.unwrap();
@@ -187,7 +195,11 @@ pub(crate) async fn check_connections() {
         let options = ListenerOptions::new()
             .max_connections(1)
             .client_timeout(timeout);
-        OpsListener::bind_with(any, Operations::loopback(vexilla.clone()), options)
+        OpsListener::bind_with(
+            any,
+            Operations::insecure_without_token(vexilla.clone()),
+            options,
+        )
     };
 
     let listener = listen(Duration::from_millis(200)).await.unwrap();

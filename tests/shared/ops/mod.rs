@@ -4,6 +4,9 @@
 mod http;
 mod listeners;
 mod mounted;
+mod proxied;
+#[cfg(unix)]
+mod unix_socket;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,6 +16,9 @@ pub(crate) use listeners::{
     check_connections, check_listeners, check_shutdown, check_slow_clients,
 };
 pub(crate) use mounted::{check_operations, check_webhook};
+pub(crate) use proxied::check_proxied;
+#[cfg(unix)]
+pub(crate) use unix_socket::{check_stale_sockets, check_unix_sockets};
 
 use crate::adapter::flag::Flag;
 use crate::adapter::ops::{Operations, Webhook};

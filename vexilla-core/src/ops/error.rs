@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// What is wrong with how endpoints are set up. Names no secret.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub enum OpsError {
     NotLoopback(SocketAddr),
     /// The address cannot be listened on.
     Bind(SocketAddr, io::Error),
+    /// The Unix socket cannot be created at this path.
+    BindUnix(PathBuf, io::Error),
 }
 
 impl fmt::Display for OpsError {
@@ -53,7 +56,10 @@ impl fmt::Display for OpsError {
                 f,
                 "{address} is reached by others: set a token or a secret, or listen on 127.0.0.1"
             ),
-            Self::Bind(address, _) => write!(f, "{address} cannot be listened on"),
+            Self::Bind(address, _) => write!(f, "cannot listen on {address}"),
+            Self::BindUnix(path, _) => {
+                write!(f, "cannot listen on the Unix socket {}", path.display())
+            }
         }
     }
 }
@@ -61,7 +67,7 @@ impl fmt::Display for OpsError {
 impl Error for OpsError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Bind(_, cause) => Some(cause),
+            Self::Bind(_, cause) | Self::BindUnix(_, cause) => Some(cause),
             _ => None,
         }
     }

@@ -12,7 +12,18 @@ pub struct OpsRequest<'a> {
     parts: &'a dyn RequestParts,
     path: &'a str,
     body: &'a [u8],
-    own_listener: bool,
+    listener: Option<ListenerKind>,
+}
+
+/// The kind of a listener that serves nothing but operations or a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListenerKind {
+    /// A TCP listener. Without a token or secret it is bound to loopback, which
+    /// every program of this machine reaches, and whoever a proxy forwards.
+    Tcp,
+    /// A Unix socket. Its file's permissions say who can connect.
+    Unix,
 }
 
 impl<'a> OpsRequest<'a> {
@@ -23,7 +34,7 @@ impl<'a> OpsRequest<'a> {
             parts,
             path: parts.path(),
             body: &[],
-            own_listener: false,
+            listener: None,
         }
     }
 
@@ -42,12 +53,14 @@ impl<'a> OpsRequest<'a> {
         self
     }
 
-    /// Says that the request came in at a listener which serves nothing else
-    /// and is bound to loopback. For nothing else: it lets requests in without
-    /// token.
+    /// Says that the request came in at a listener of its own, of this kind.
+    ///
+    /// Only for such listeners: endpoints made with `local` answer there
+    /// without a token. A TCP listener that others than this machine reach must
+    /// refuse endpoints that are not [guarded](super::Endpoints::is_guarded).
     #[must_use]
-    pub fn on_own_listener(mut self) -> Self {
-        self.own_listener = true;
+    pub fn on_listener(mut self, kind: ListenerKind) -> Self {
+        self.listener = Some(kind);
         self
     }
 
@@ -63,8 +76,9 @@ impl<'a> OpsRequest<'a> {
         self.body
     }
 
-    pub(super) fn is_on_own_listener(&self) -> bool {
-        self.own_listener
+    /// The listener of its own at which the request came in, if any.
+    pub(super) fn listener(&self) -> Option<ListenerKind> {
+        self.listener
     }
 
     pub(super) fn each_header(&self, mut each: impl FnMut(&str, &[u8])) {
@@ -98,7 +112,7 @@ impl fmt::Debug for OpsRequest<'_> {
             .field("view", &RequestView::new(self.parts))
             .field("path", &self.path)
             .field("body", &self.body.len())
-            .field("own_listener", &self.own_listener)
+            .field("listener", &self.listener)
             .finish()
     }
 }

@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use super::door::refuse_strangers;
 use super::error::OpsError;
-use super::exchange::{OpsRequest, OpsResponse};
-use super::route::Route;
+use super::exchange::{ListenerKind, OpsRequest, OpsResponse};
+use super::origin_check::refuse_foreign_origin;
+use super::route::{Exposure, Route};
 use super::secret::Secret;
 use super::{DEFAULT_MAX_BODY_BYTES, Endpoints, OpsFuture, decode, reports};
 use crate::vexilla::Vexilla;
@@ -20,15 +20,16 @@ pub struct Operations {
     max_body_bytes: usize,
 }
 
-/// Who may ask.
+/// Who may use the endpoints.
 #[derive(Debug, Clone)]
 enum Access {
-    /// Who has the token.
+    /// Clients that send the token; everybody for the probes.
     Token(Secret),
-    /// Everybody who reaches it.
+    /// Everybody who can connect.
     Anybody,
-    /// Programs on this machine, at a listener of its own.
-    Loopback,
+    /// Programs on this machine, at a listener of its own: at a Unix socket all
+    /// endpoints, at a TCP listener the probes and counts.
+    Local,
 }
 
 impl Operations {
@@ -48,19 +49,28 @@ impl Operations {
         Ok(Self::with_access(vexilla, Access::Token(token)))
     }
 
-    /// Operations for everybody who reaches them: what stands in front of them
-    /// must keep others out. On a listener of its own, the same as
-    /// [`loopback`](Self::loopback).
+    /// All operations for everybody who can connect: something in front of them
+    /// must keep others out.
+    ///
+    /// On a TCP listener of its own, which must then be bound to loopback, web
+    /// pages and requests that say that they were forwarded are refused. A proxy
+    /// that does not say so, such as nginx with a plain `proxy_pass`, makes all
+    /// operations available to its clients.
     #[must_use]
     pub fn insecure_without_token(vexilla: Vexilla) -> Self {
         Self::with_access(vexilla, Access::Anybody)
     }
 
-    /// Operations for programs on this machine, for a listener of their own on
-    /// loopback. Mounted into an application they refuse everything.
+    /// Operations without a token for programs on this machine, for a listener
+    /// of their own.
+    ///
+    /// At a Unix socket they serve all endpoints. At a TCP listener, which must
+    /// be bound to loopback, they serve `/health/live`, `/health/ready` and
+    /// `/admin/stats`, and answer 403 to the rest. Mounted into an application
+    /// they answer 403 to everything.
     #[must_use]
-    pub fn loopback(vexilla: Vexilla) -> Self {
-        Self::with_access(vexilla, Access::Loopback)
+    pub fn local(vexilla: Vexilla) -> Self {
+        Self::with_access(vexilla, Access::Local)
     }
 
     fn with_access(vexilla: Vexilla, access: Access) -> Self {
@@ -78,28 +88,38 @@ impl Operations {
         self
     }
 
-    /// The endpoint that is asked, or why it does not answer.
+    /// The requested endpoint, or the refusal of the request.
     fn admit<'a>(&self, request: &OpsRequest<'a>) -> Result<Route<'a>, OpsResponse> {
-        match self.access {
-            Access::Token(_) => {}
-            Access::Anybody if !request.is_on_own_listener() => {}
-            Access::Loopback if !request.is_on_own_listener() => {
-                let error = "operations made with loopback answer only on a listener of their own: mount such with a token";
+        let listener = request.listener();
+        match (&self.access, listener) {
+            (Access::Local, None) => {
+                let error = "operations made with local answer only on a listener of their own: mount operations with a token";
                 return Err(OpsResponse::refusal(403, error));
             }
-            Access::Anybody | Access::Loopback => {
-                if let Some(refusal) = refuse_strangers(request) {
+            (Access::Anybody | Access::Local, Some(ListenerKind::Tcp)) => {
+                if let Some(refusal) = refuse_foreign_origin(request) {
                     return Err(refusal);
                 }
             }
+            (Access::Token(_), _)
+            | (Access::Anybody, None)
+            | (Access::Anybody | Access::Local, Some(ListenerKind::Unix)) => {}
         }
         let route = Route::of(request.path_sent()).ok_or_else(OpsResponse::not_found)?;
-        if let Access::Token(token) = &self.access
-            && !route.is_a_probe()
-            && !has_token(request, token)
-        {
-            let error = "this path needs the operations' token, as Authorization: Bearer";
-            return Err(OpsResponse::refusal(401, error));
+        match &self.access {
+            Access::Token(token)
+                if route.exposure() > Exposure::Probe && !has_token(request, token) =>
+            {
+                let error = "this path needs the operations' token, as Authorization: Bearer";
+                return Err(OpsResponse::refusal(401, error));
+            }
+            Access::Local
+                if route.exposure() > Exposure::Counts && listener == Some(ListenerKind::Tcp) =>
+            {
+                let error = "without a token, this path is served only on a Unix socket: set a token, or use bind_unix";
+                return Err(OpsResponse::refusal(403, error));
+            }
+            Access::Token(_) | Access::Anybody | Access::Local => {}
         }
         if !route.answers(request.method()) {
             return Err(OpsResponse::not_allowed(route.methods()));

@@ -1,5 +1,16 @@
 //! Which endpoint a path means.
 
+/// What an endpoint gives away or does, from least to most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Exposure {
+    /// One bit.
+    Probe,
+    /// Numbers and states, without any name or text.
+    Counts,
+    /// Flags, contexts, errors; or it causes requests to the source.
+    Full,
+}
+
 /// An endpoint of the operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route<'a> {
@@ -38,9 +49,21 @@ impl<'a> Route<'a> {
         })
     }
 
-    /// Whether it is free of the token.
-    pub(super) fn is_a_probe(self) -> bool {
-        matches!(self, Self::Live | Self::Ready)
+    /// What it gives away or does.
+    ///
+    /// [`Status`](crate::Status) counts as full: it names the source and
+    /// carries the source's last error.
+    pub(super) fn exposure(self) -> Exposure {
+        match self {
+            Self::Live | Self::Ready => Exposure::Probe,
+            Self::Stats => Exposure::Counts,
+            Self::Health
+            | Self::Flags
+            | Self::Explain(_)
+            | Self::Refresh
+            | Self::Invalidate
+            | Self::InvalidateAll => Exposure::Full,
+        }
     }
 
     /// The methods that it answers to.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use super::{Endpoints, OpsRequest, OpsResponse};
+use super::{Endpoints, ListenerKind, OpsRequest, OpsResponse};
 use crate::flag::{Constraint, Flag, FlagSet, Segment, Variant};
 use crate::request::RequestParts;
 use crate::source::{Source, SourceError, SourceErrorKind};
@@ -24,7 +24,7 @@ struct Asked {
     path: String,
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
-    own_listener: bool,
+    listener: Option<ListenerKind>,
 }
 
 impl Asked {
@@ -34,7 +34,7 @@ impl Asked {
             path: path.to_owned(),
             headers: Vec::new(),
             body: Vec::new(),
-            own_listener: false,
+            listener: None,
         }
     }
 
@@ -49,17 +49,16 @@ impl Asked {
         self
     }
 
-    fn on_own_listener(mut self) -> Self {
-        self.own_listener = true;
+    fn at(mut self, listener: ListenerKind) -> Self {
+        self.listener = Some(listener);
         self
     }
 
     fn request(&self) -> OpsRequest<'_> {
         let request = OpsRequest::new(self).body(&self.body);
-        if self.own_listener {
-            request.on_own_listener()
-        } else {
-            request
+        match self.listener {
+            Some(kind) => request.on_listener(kind),
+            None => request,
         }
     }
 

@@ -6,9 +6,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use subtle::Choice;
 
-use super::door::refuse_strangers;
 use super::error::OpsError;
-use super::exchange::{OpsRequest, OpsResponse};
+use super::exchange::{ListenerKind, OpsRequest, OpsResponse};
+use super::origin_check::refuse_foreign_origin;
 use super::secret::{Secret, SigningKey, signature};
 use super::{DEFAULT_MAX_BODY_BYTES, Endpoints, OpsFuture, WEBHOOK_PATH};
 use crate::vexilla::Vexilla;
@@ -29,7 +29,7 @@ pub struct Webhook {
     /// Headers, named in small letters, and what they must be.
     shared: Vec<(String, Secret)>,
     /// Made for a listener of its own.
-    loopback: bool,
+    local: bool,
     max_body_bytes: usize,
 }
 
@@ -62,7 +62,7 @@ impl Webhook {
                 vexilla,
                 keys: Vec::new(),
                 shared: Vec::new(),
-                loopback: false,
+                local: false,
                 max_body_bytes: DEFAULT_MAX_BODY_BYTES,
             },
             without_secret: false,
@@ -70,12 +70,14 @@ impl Webhook {
         }
     }
 
-    /// A webhook for programs on this machine, for a listener of its own on
-    /// loopback; secrets may be left out. Without any, mounted into an
-    /// application, it refuses everything.
-    pub fn loopback(vexilla: Vexilla) -> WebhookBuilder {
+    /// A webhook for programs on this machine, for a listener of its own: a Unix
+    /// socket, or a TCP listener on loopback. Secrets may be left out; a request
+    /// without one causes at most a check of the source, limited in rate.
+    /// Without a secret, mounted into an application, it answers 403 to
+    /// everything.
+    pub fn local(vexilla: Vexilla) -> WebhookBuilder {
         let mut builder = Self::new(vexilla);
-        builder.webhook.loopback = true;
+        builder.webhook.local = true;
         builder.without_secret = true;
         builder
     }
@@ -83,13 +85,18 @@ impl Webhook {
     /// Why the request is refused, as far as its head tells.
     fn refuse_head(&self, request: &OpsRequest<'_>) -> Option<OpsResponse> {
         if !self.is_guarded() {
-            if request.is_on_own_listener() {
-                if let Some(refusal) = refuse_strangers(request) {
-                    return Some(refusal);
+            match request.listener() {
+                Some(ListenerKind::Unix) => {}
+                Some(ListenerKind::Tcp) => {
+                    if let Some(refusal) = refuse_foreign_origin(request) {
+                        return Some(refusal);
+                    }
                 }
-            } else if self.loopback {
-                let error = "a webhook made with loopback answers only on a listener of its own: mount one with a secret";
-                return Some(OpsResponse::refusal(403, error));
+                None if self.local => {
+                    let error = "a webhook made with local answers only on a listener of its own: mount one with a secret";
+                    return Some(OpsResponse::refusal(403, error));
+                }
+                None => {}
             }
         }
         if !Self::is_mine(request.path_sent()) {

@@ -96,10 +96,19 @@ pub(crate) fn encode(
         let message = "the flags cannot be written as a document";
         PersistError::new(PersistErrorKind::Document, message).because(error)
     })?;
+    seal(payload, provenance.saved_at, packing)
+}
+
+/// Puts the header in front of a payload.
+pub(crate) fn seal(
+    payload: Vec<u8>,
+    saved_at: SystemTime,
+    packing: Packing,
+) -> Result<Vec<u8>, PersistError> {
     let plain = payload.len();
     let (method, body) = packing.pack(payload)?;
 
-    let since = provenance.saved_at.duration_since(SystemTime::UNIX_EPOCH);
+    let since = saved_at.duration_since(SystemTime::UNIX_EPOCH);
     let millis = since.map_or(0, |since| since.as_millis());
     let mut document = Vec::with_capacity(HEADER + body.len());
     document.extend_from_slice(&MAGIC);
@@ -191,7 +200,7 @@ struct Header {
 }
 
 /// How many bytes a header has.
-const HEADER: usize = 8 + 2 + 1 + 3 * 8 + 4;
+pub(crate) const HEADER: usize = 8 + 2 + 1 + 3 * 8 + 4;
 
 impl Header {
     /// Splits a document into header and body, both checked.

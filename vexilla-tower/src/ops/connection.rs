@@ -11,10 +11,10 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
-use vexilla_core::ops::{Endpoints, OpsResponse};
+use vexilla_core::ops::{Endpoints, ListenerKind, OpsResponse};
 
 use super::service::{Head, answer, read};
 
@@ -34,7 +34,8 @@ impl Stop {
 
 /// Answers the request of a connection, and closes it.
 pub(super) async fn serve<E: Endpoints>(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    kind: ListenerKind,
     endpoints: E,
     client_timeout: Duration,
     mut stop: Stop,
@@ -44,7 +45,7 @@ pub(super) async fn serve<E: Endpoints>(
         let endpoints = &endpoints;
         let answered = &answered;
         async move {
-            let answer = handle(endpoints, request, client_timeout).await;
+            let answer = handle(endpoints, kind, request, client_timeout).await;
             answered.notify_one();
             Ok::<_, Infallible>(answer)
         }
@@ -85,6 +86,7 @@ pub(super) async fn serve<E: Endpoints>(
 
 async fn handle<E: Endpoints>(
     endpoints: &E,
+    kind: ListenerKind,
     request: Request<Incoming>,
     client_timeout: Duration,
 ) -> Response<Full<Bytes>> {
@@ -92,7 +94,7 @@ async fn handle<E: Endpoints>(
     let head = Head {
         parts: &parts,
         prefix: None,
-        own_listener: true,
+        listener: Some(kind),
     };
     let body = async {
         let body = read(body, endpoints.max_body_bytes());

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -11,24 +13,30 @@ use tokio::task::{JoinHandle, JoinSet};
 use vexilla_core::ops::{Endpoints, Operations, OpsError, Webhook};
 
 use super::connection::{Stop, serve};
+use super::socket::Socket;
+#[cfg(unix)]
+use super::unix::BoundSocket;
 
 /// The operations endpoints on an address of their own, by default
-/// [`DEFAULT_OPS_ADDR`](super::DEFAULT_OPS_ADDR).
-pub type OpsListener = Listener<Operations>;
+/// [`DEFAULT_OPS_ADDR`](super::DEFAULT_OPS_ADDR), or on a Unix socket.
+pub type OpsListener<A = SocketAddr> = Listener<Operations, A>;
 
 /// The webhook on an address of its own, by default
-/// [`DEFAULT_WEBHOOK_ADDR`](super::DEFAULT_WEBHOOK_ADDR).
-pub type WebhookListener = Listener<Webhook>;
+/// [`DEFAULT_WEBHOOK_ADDR`](super::DEFAULT_WEBHOOK_ADDR), or on a Unix socket.
+pub type WebhookListener<A = SocketAddr> = Listener<Webhook, A>;
 
 /// [`Operations`] or a [`Webhook`] on an address of their own, by HTTP/1.1.
+///
+/// The second parameter is the kind of address: [`SocketAddr`] for TCP, or
+/// [`PathBuf`](std::path::PathBuf) for a Unix socket.
 ///
 /// Serves in a task of the tokio runtime in which it was bound, one request for
 /// each connection, until the handle is dropped: then it takes no more
 /// connections, and answers those requests that have come in. Nothing that a
 /// client does ends it.
 #[must_use = "it ends when it is dropped"]
-pub struct Listener<E> {
-    address: SocketAddr,
+pub struct Listener<E, A = SocketAddr> {
+    address: A,
     /// Gone, it says that the end has come.
     running: watch::Sender<()>,
     task: JoinHandle<()>,
@@ -39,13 +47,14 @@ pub struct Listener<E> {
 ///
 /// # Default
 ///
-/// 64 connections, 10 s.
+/// 64 connections, 10 s, a Unix socket for this user alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
 pub struct ListenerOptions {
     max_connections: usize,
     client_timeout: Duration,
+    unix_mode: u32,
 }
 
 impl ListenerOptions {
@@ -54,6 +63,7 @@ impl ListenerOptions {
         Self {
             max_connections: 64,
             client_timeout: Duration::from_secs(10),
+            unix_mode: 0o600,
         }
     }
 
@@ -70,6 +80,14 @@ impl ListenerOptions {
     /// Default: 10 s.
     pub const fn client_timeout(mut self, timeout: Duration) -> Self {
         self.client_timeout = timeout;
+        self
+    }
+
+    /// Sets the permissions of a Unix socket's file, as of `chmod`: who can
+    /// write can connect. `0o660` lets in the file's group, too. Default:
+    /// `0o600`. TCP listeners ignore it.
+    pub const fn unix_mode(mut self, mode: u32) -> Self {
+        self.unix_mode = mode & 0o777;
         self
     }
 }
@@ -115,21 +133,98 @@ impl<E: Endpoints> Listener<E> {
         let failed = |error| OpsError::Bind(address, error);
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let (running, stop) = watch::channel(());
-        let task = tokio::spawn(accept(listener, endpoints, options, Stop(stop)));
         tracing::info!(%address, "listening");
-        Ok(Self {
-            address,
-            running,
-            task,
-            endpoints: PhantomData,
-        })
+        Ok(Self::spawn(address, listener, endpoints, options))
     }
 
     /// The address that it listens on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+}
+
+#[cfg(unix)]
+impl<E: Endpoints> Listener<E, PathBuf> {
+    /// Creates a Unix socket at this path and listens on it.
+    ///
+    /// Only the user that the process runs as (and root) can connect; see
+    /// [`ListenerOptions::unix_mode`]. Put it into a folder that others cannot
+    /// write into, or they can put a socket of theirs in its place. A socket
+    /// that nobody listens on, left by a process that was killed, is replaced.
+    /// The file is removed when the listener ends.
+    ///
+    /// # Errors
+    ///
+    /// [`OpsError::BindUnix`] if the socket cannot be created: the path is
+    /// longer than the system allows (about 100 bytes), another process listens
+    /// there, or it is the path of another kind of file.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let vexilla = vexilla_tower::Vexilla::fixed([]);
+    /// # let folder = std::env::temp_dir();
+    /// # let path = folder.join(format!("vexilla-doc-{}.sock", std::process::id()));
+    /// use vexilla_tower::ops::{Operations, OpsListener};
+    ///
+    /// // curl --unix-socket /run/checkout/ops.sock http://localhost/admin/flags
+    /// let operations = Operations::local(vexilla);
+    /// let operations = OpsListener::bind_unix(&path, operations).await?;
+    /// assert!(operations.path().exists());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn bind_unix(path: impl AsRef<Path>, endpoints: E) -> Result<Self, OpsError> {
+        Self::bind_unix_with(path, endpoints, ListenerOptions::new()).await
+    }
+
+    /// [`bind_unix`](Self::bind_unix), with settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind_unix`](Self::bind_unix).
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub async fn bind_unix_with(
+        path: impl AsRef<Path>,
+        endpoints: E,
+        options: ListenerOptions,
+    ) -> Result<Self, OpsError> {
+        let path = path.as_ref();
+        let bound = BoundSocket::bind(path, options.unix_mode).await;
+        let socket = bound.map_err(|error| OpsError::BindUnix(path.to_owned(), error))?;
+        let path = socket.path().to_owned();
+        tracing::info!(path = %path.display(), "listening");
+        Ok(Self::spawn(path, socket, endpoints, options))
+    }
+
+    /// The absolute path of the socket's file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.address
+    }
+}
+
+impl<E: Endpoints, A> Listener<E, A> {
+    /// Serves in a task.
+    fn spawn(address: A, socket: impl Socket, endpoints: E, options: ListenerOptions) -> Self {
+        let (running, stop) = watch::channel(());
+        let task = tokio::spawn(accept(socket, endpoints, options, Stop(stop)));
+        Self {
+            address,
+            running,
+            task,
+            endpoints: PhantomData,
+        }
     }
 
     /// Takes no more connections, and waits at most so long until the requests
@@ -144,7 +239,7 @@ impl<E: Endpoints> Listener<E> {
     }
 }
 
-impl<E> fmt::Debug for Listener<E> {
+impl<E, A: fmt::Debug> fmt::Debug for Listener<E, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Listener")
             .field("address", &self.address)
@@ -152,8 +247,8 @@ impl<E> fmt::Debug for Listener<E> {
     }
 }
 
-async fn accept<E: Endpoints>(
-    listener: TcpListener,
+async fn accept<S: Socket, E: Endpoints>(
+    socket: S,
     endpoints: E,
     options: ListenerOptions,
     stop: Stop,
@@ -164,11 +259,12 @@ async fn accept<E: Endpoints>(
         tokio::select! {
             () = stopped.wait() => break,
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < options.max_connections => {
+            accepted = socket.accept(), if connections.len() < options.max_connections => {
                 match accepted {
-                    Ok((stream, _)) => {
+                    Ok(stream) => {
                         let limit = options.client_timeout;
-                        connections.spawn(serve(stream, endpoints.clone(), limit, stop.clone()));
+                        let endpoints = endpoints.clone();
+                        connections.spawn(serve(stream, S::KIND, endpoints, limit, stop.clone()));
                     }
                     // No more descriptors, or a client that is gone already.
                     Err(error) => {
@@ -179,6 +275,6 @@ async fn accept<E: Endpoints>(
             }
         }
     }
-    drop(listener);
+    drop(socket);
     while connections.join_next().await.is_some() {}
 }

@@ -14,7 +14,7 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use tower_service::Service;
-use vexilla_core::ops::{Endpoints, Operations, OpsRequest, OpsResponse, Webhook};
+use vexilla_core::ops::{Endpoints, ListenerKind, Operations, OpsRequest, OpsResponse, Webhook};
 
 use crate::view::{HttpRequest, peer_addr};
 
@@ -73,7 +73,7 @@ where
             let head = Head {
                 parts: &parts,
                 prefix: prefix.as_deref(),
-                own_listener: false,
+                listener: None,
             };
             let limit = endpoints.max_body_bytes();
             Ok(answer(&endpoints, head, read(body, limit)).await)
@@ -86,7 +86,7 @@ where
 pub(super) struct Head<'a> {
     pub(super) parts: &'a Parts,
     pub(super) prefix: Option<&'a str>,
-    pub(super) own_listener: bool,
+    pub(super) listener: Option<ListenerKind>,
 }
 
 impl Head<'_> {
@@ -99,8 +99,8 @@ impl Head<'_> {
         let mut request = OpsRequest::new(&parts)
             .path(rest.unwrap_or_default())
             .body(body);
-        if self.own_listener {
-            request = request.on_own_listener();
+        if let Some(kind) = self.listener {
+            request = request.on_listener(kind);
         }
         to(request)
     }

@@ -9,7 +9,7 @@ use crate::flag::Flag;
 use crate::overrides::Overrides;
 use crate::vexilla::Vexilla;
 
-const ALL: [(&str, &str); 9] = [
+pub(super) const ALL: [(&str, &str); 9] = [
     ("GET", "/health/live"),
     ("GET", "/health/ready"),
     ("GET", "/health"),

@@ -1,6 +1,7 @@
 //! Operations and webhook on a listener of their own.
 
-use super::super::{Endpoints, Operations, Webhook};
+use super::super::{Endpoints, ListenerKind, Operations, Webhook};
+use super::endpoints::ALL;
 use super::{Asked, flags};
 use crate::vexilla::Vexilla;
 
@@ -8,11 +9,11 @@ fn asked(headers: &[(&str, &str)]) -> Asked {
     let add = |asked: Asked, (name, value): &(&str, &str)| asked.header(name, value);
     headers
         .iter()
-        .fold(Asked::new("GET", "/admin/flags").on_own_listener(), add)
+        .fold(Asked::new("GET", "/admin/stats").at(ListenerKind::Tcp), add)
 }
 
-/// What only strangers send, beside a good `Host`.
-const STRANGE: [(&str, &str); 15] = [
+/// What only web pages and proxies send, beside a good `Host`.
+const FOREIGN: [(&str, &str); 15] = [
     ("host", "localhost"),
     ("origin", "http://localhost:19000"),
     ("origin", "null"),
@@ -30,21 +31,92 @@ const STRANGE: [(&str, &str); 15] = [
     ("x-original-forwarded-for", ""),
 ];
 
+/// The statuses of all endpoints, asked at this kind of listener by a program
+/// on this machine, or by a proxy that leaves no mark.
+async fn statuses(operations: &Operations, listener: ListenerKind) -> Vec<(&'static str, u16)> {
+    let mut statuses = Vec::new();
+    for (method, path) in ALL {
+        let asked = Asked::new(method, path).at(listener);
+        let asked = asked.header("host", "127.0.0.1:19000");
+        let body = match method {
+            "POST" => r#"{"flag_key":"checkout"}"#,
+            _ => "",
+        };
+        let head = asked.request();
+        let refused = operations.refuse(&head).map(|refusal| refusal.status());
+        let status = asked.body(body).status(operations).await;
+        if let Some(refused) = refused {
+            assert_eq!(refused, status, "{path}: before the body");
+        }
+        statuses.push((path, status));
+    }
+    statuses
+}
+
 #[tokio::test]
-async fn strangers_are_refused_without_a_token() {
+async fn without_a_token_a_tcp_listener_serves_probes_and_counts_alone() {
+    let operations = Operations::local(Vexilla::fixed(flags()));
+    assert!(!operations.is_guarded());
+    for (path, status) in statuses(&operations, ListenerKind::Tcp).await {
+        let open = ["/health/live", "/health/ready", "/admin/stats"].contains(&path);
+        assert_eq!(status, if open { 200 } else { 403 }, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_unix_socket_and_an_insecure_setting_serve_all_without_a_token() {
+    let local = Operations::local(Vexilla::fixed(flags()));
+    let insecure = Operations::insecure_without_token(Vexilla::fixed(flags()));
+    for (operations, listener) in [
+        (&local, ListenerKind::Unix),
+        (&insecure, ListenerKind::Unix),
+        (&insecure, ListenerKind::Tcp),
+    ] {
+        for (path, status) in statuses(operations, listener).await {
+            assert_eq!(status, 200, "{listener:?} {path}");
+        }
+    }
+    // Clients of Unix sockets name any host, and proxies are let in on purpose.
+    let asked = Asked::new("GET", "/admin/flags").at(ListenerKind::Unix);
+    let asked = asked.header("host", "evil.example").header("via", "proxy");
+    assert_eq!(asked.status(&local).await, 200);
+}
+
+#[tokio::test]
+async fn the_token_is_needed_at_every_kind_of_listener() {
+    let operations = Operations::new(Vexilla::fixed(flags()), "geheim").unwrap();
+    for listener in [ListenerKind::Tcp, ListenerKind::Unix] {
+        for (path, status) in statuses(&operations, listener).await {
+            let probe = ["/health/live", "/health/ready"].contains(&path);
+            assert_eq!(status, if probe { 200 } else { 401 }, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn counts_carry_no_name_and_no_text_of_a_flag() {
+    let operations = Operations::local(Vexilla::fixed(flags()));
+    let stats = asked(&[("host", "localhost")]).of(&operations).await;
+    let stats = String::from_utf8(stats.into_body()).unwrap();
+    for word in ["checkout", "broken", "team-a", "country", "LIKE", "BR"] {
+        assert!(!stats.contains(word), "{word}: {stats}");
+    }
+}
+
+#[tokio::test]
+async fn web_pages_and_proxies_that_say_so_are_refused_without_a_token() {
     let vexilla = || Vexilla::fixed(flags());
     for operations in [
-        Operations::loopback(vexilla()),
+        Operations::local(vexilla()),
         Operations::insecure_without_token(vexilla()),
     ] {
-        assert!(!operations.is_guarded());
         for host in ["localhost:19000", "127.0.0.1", "[::1]:19000"] {
             assert_eq!(asked(&[("host", host)]).status(&operations).await, 200);
             let typed_in = asked(&[("host", host), ("sec-fetch-site", "none")]);
             assert_eq!(typed_in.status(&operations).await, 200);
-            for strange in STRANGE {
-                let both = asked(&[("host", host), strange]);
-                assert_eq!(both.status(&operations).await, 403, "{strange:?}");
+            for foreign in FOREIGN {
+                let both = asked(&[("host", host), foreign]);
+                assert_eq!(both.status(&operations).await, 403, "{foreign:?}");
                 let head = both.request();
                 assert!(operations.refuse(&head).is_some(), "before the body");
             }
@@ -71,22 +143,22 @@ async fn with_a_token_it_does_not_matter_where_a_request_comes_from() {
 
 #[tokio::test]
 async fn what_is_made_for_a_listener_of_its_own_refuses_all_elsewhere() {
-    let operations = Operations::loopback(Vexilla::fixed(flags()));
+    let operations = Operations::local(Vexilla::fixed(flags()));
     for path in ["/health/live", "/admin/flags", "/nowhere"] {
         let asked = Asked::new("GET", path).header("host", "localhost");
         assert_eq!(asked.status(&operations).await, 403, "{path}");
     }
-    let webhook = Webhook::loopback(Vexilla::fixed([])).build().unwrap();
+    let webhook = Webhook::local(Vexilla::fixed([])).build().unwrap();
     let asked = Asked::new("POST", "/webhook")
         .header("host", "localhost")
         .body("{}");
     assert_eq!(asked.status(&webhook).await, 403);
-    assert_eq!(asked.on_own_listener().status(&webhook).await, 202);
+    assert_eq!(asked.at(ListenerKind::Tcp).status(&webhook).await, 202);
 }
 
 #[tokio::test]
-async fn strangers_are_refused_by_a_webhook_without_secret() {
-    let webhook = Webhook::loopback(Vexilla::fixed([])).build().unwrap();
+async fn a_webhook_without_secret_refuses_web_pages_and_proxies_that_say_so() {
+    let webhook = Webhook::local(Vexilla::fixed([])).build().unwrap();
     let asked = |headers: &[(&str, &str)]| {
         let mut asked = asked(headers).body("{}");
         (asked.method, asked.path) = ("POST", "/webhook".to_owned());
@@ -94,17 +166,21 @@ async fn strangers_are_refused_by_a_webhook_without_secret() {
     };
     let good = asked(&[("host", "127.0.0.1:18001")]);
     assert_eq!(good.status(&webhook).await, 202);
-    for strange in STRANGE {
-        let both = asked(&[("host", "127.0.0.1:18001"), strange]);
-        assert_eq!(both.status(&webhook).await, 403, "{strange:?}");
+    for foreign in FOREIGN {
+        let both = asked(&[("host", "127.0.0.1:18001"), foreign]);
+        assert_eq!(both.status(&webhook).await, 403, "{foreign:?}");
+        let at_socket = both.at(ListenerKind::Unix);
+        assert_eq!(at_socket.status(&webhook).await, 202, "{foreign:?}");
     }
 
-    let guarded = Webhook::loopback(Vexilla::fixed([])).signing_secret("s");
+    let guarded = Webhook::local(Vexilla::fixed([])).signing_secret("s");
     let guarded = guarded.build().unwrap();
-    let foreign = asked(&[("host", "evil.example")]);
-    assert_eq!(
-        foreign.status(&guarded).await,
-        401,
-        "asks for the secret instead"
-    );
+    for listener in [ListenerKind::Tcp, ListenerKind::Unix] {
+        let foreign = asked(&[("host", "evil.example")]).at(listener);
+        assert_eq!(
+            foreign.status(&guarded).await,
+            401,
+            "asks for the secret instead"
+        );
+    }
 }

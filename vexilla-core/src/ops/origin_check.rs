@@ -1,7 +1,11 @@
-//! Whom a listener on loopback without token keeps out.
+//! Refuses requests of web pages and proxies at a TCP listener without a token.
 //!
-//! Browsers reach loopback, and a page of another site can make them ask; so do
-//! proxies and sidecars, for whoever asks them.
+//! Browsers reach loopback, and a page of another site can make them send
+//! requests; proxies and sidecars forward requests of others. A proxy need not
+//! leave a mark: nginx's default `proxy_pass` rewrites `Host` and adds no
+//! header. So this check protects against web pages, and catches a
+//! misconfigured proxy only sometimes; what must not reach a proxy's clients is
+//! not served at such a listener at all.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -23,11 +27,11 @@ const FORWARDING: [&str; 10] = [
 
 const FORWARDED: [&str; 4] = ["x-forwarded", "x-envoy-", "x-amzn-", "cf-"];
 
-/// The refusal of a request that did not come straight from a program on this
+/// Refuses a request that visibly did not come directly from a program on this
 /// machine.
-pub(super) fn refuse_strangers(request: &OpsRequest<'_>) -> Option<OpsResponse> {
+pub(super) fn refuse_foreign_origin(request: &OpsRequest<'_>) -> Option<OpsResponse> {
     let mut hosts = 0;
-    let mut stranger = None;
+    let mut refused = None;
     request.each_header(|name, value| {
         let why = match name {
             "host" => {
@@ -43,15 +47,15 @@ pub(super) fn refuse_strangers(request: &OpsRequest<'_>) -> Option<OpsResponse> 
             }
             _ => None,
         };
-        stranger = stranger.or(why);
+        refused = refused.or(why);
     });
     let why = match hosts {
-        1 => stranger?,
+        1 => refused?,
         0 => "there is no Host",
         _ => "there are several Hosts",
     };
     let error = format!(
-        "refused without a token: {why}; ask localhost from this machine, or set a token or a secret"
+        "refused without a token: {why}; send the request to localhost from this machine, or set a token or a secret"
     );
     Some(OpsResponse::refusal(403, &error))
 }

@@ -1,0 +1,29 @@
+//! The sockets that a listener accepts connections on.
+
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use vexilla_core::ops::ListenerKind;
+
+/// A bound socket. Dropping it closes it and cleans up.
+pub(super) trait Socket: Send + Sync + 'static {
+    /// What a request that comes in here may do without a token.
+    const KIND: ListenerKind;
+
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Accepts the next connection. Cancel safe.
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Socket for TcpListener {
+    const KIND: ListenerKind = ListenerKind::Tcp;
+
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<TcpStream> {
+        Ok(Self::accept(self).await?.0)
+    }
+}
