@@ -7,7 +7,7 @@
 pub(crate) const ERROR: usize = 4 << 10;
 
 /// The most bytes of a flag's problem.
-pub(crate) const PROBLEM: usize = 2 << 10;
+pub(crate) const PROBLEM: usize = 1 << 10;
 
 /// The most bytes that reading a document of flags may take at a time.
 pub(crate) const fn document(input: usize) -> u64 {
@@ -15,10 +15,10 @@ pub(crate) const fn document(input: usize) -> u64 {
 }
 
 /// The most bytes that compiling one pattern may take at a time.
-pub(crate) const PATTERN: u64 = 32 << 20;
+pub(crate) const PATTERN: u64 = 16 << 20;
 
 /// The most bytes that one evaluation may take at a time.
-pub(crate) const EVALUATION: u64 = 64 << 20;
+pub(crate) const EVALUATION: u64 = 4 << 20;
 
 /// The most bytes that explaining one constraint may take at a time.
 pub(crate) const fn explanation(input: usize) -> u64 {

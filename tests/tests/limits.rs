@@ -426,7 +426,7 @@ fn an_error_about_a_constraint_is_short_and_does_not_show_its_value() {
         ("LT", "1_secret".to_owned()),
         (
             "EREG",
-            format!("\"secret[[:word:]]{{1000}}{{1000}}[\\pL\\pN]{{1000}}[\\pL\\pN]{{1000}}\""),
+            "\"secret[[:word:]]{1000}{1000}[\\pL\\pN]{1000}[\\pL\\pN]{1000}\"".to_owned(),
         ),
         ("MATCHES", "secret(".to_owned()),
         ("MATCHES", "secret**".to_owned()),

@@ -263,19 +263,16 @@ fn no_partial_or_empty_answer_that_passes_within_a_minute_takes_a_flag_away() {
             simulation.pass(&mut healthy);
         }
         let kind = seed % 5;
-        let keep = simulation
-            .random
-            .below(simulation.database.flags.len() as u64) as usize;
+        let count = simulation.database.flags.len();
+        let keep = simulation.random.below(u64::try_from(count).unwrap());
+        let keep = usize::try_from(keep).unwrap();
         let mut spoil =
             move |random: &mut Random, flags: &mut Flags, latest: &mut Option<u64>| match kind {
                 0 => flags.clear(),
                 1 => (flags.clear(), *latest = None).1,
                 2 => {
-                    *flags = flags
-                        .iter()
-                        .take(keep)
-                        .map(|(id, flag)| (*id, *flag))
-                        .collect()
+                    let kept = flags.iter().take(keep).map(|(id, flag)| (*id, *flag));
+                    *flags = kept.collect();
                 }
                 3 => flags.retain(|_, _| random.chance(50)),
                 _ => {
@@ -294,7 +291,7 @@ fn no_partial_or_empty_answer_that_passes_within_a_minute_takes_a_flag_away() {
         let end = simulation.millis + 2_000 + simulation.random.below(55_000);
         let mut edits = 0;
         while simulation.millis < end {
-            if simulation.millis % 20_000 == 0 {
+            if simulation.millis.is_multiple_of(20_000) {
                 simulation.database.edit(edited);
                 edits += 1;
             }
