@@ -2,8 +2,6 @@
 //! nothing of what they say. `#[tracing::instrument]` prints a handler's
 //! arguments with it, for each request.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
 use std::fmt::Debug;
 use std::sync::Arc;
 

@@ -1,8 +1,6 @@
 //! A Flagr that hangs, on real sockets: how soon the reason is known, what it
 //! names, and how far a download is.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
 use std::net::TcpListener;
 use std::time::Duration;
 

@@ -16,7 +16,8 @@
 //! | `GET /admin/stats` | yes | 200 with level, version and counts |
 //! | `GET /admin/flags` | yes | 200 with all flags that are held, and the problem of each that has one |
 //! | `POST /admin/flags/{key}/explain` | yes | 200 with how a context's value comes about, 404 for a flag that is not held |
-//! | `POST /admin/refresh` | yes | fetches the flags and waits: 200 with whether they changed, 502 with the source's error, 503 after a shutdown |
+//! | `POST /admin/refresh` | yes | fetches the flags and waits: 200 with whether they changed, the level and its reason; 502 with the source's error, 503 after a shutdown |
+//! | `POST /admin/refresh?accept-loss=true` | yes | the same, and loads what the source answers even if it lacks flags or is older, see [`Vexilla::accept_loss`](crate::Vexilla::accept_loss) |
 //! | `POST /admin/invalidate` | yes | the same; the body names a flag, `{"flag_key":"…"}` |
 //! | `POST /admin/invalidate-all` | yes | the same |
 //!

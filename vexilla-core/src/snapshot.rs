@@ -115,6 +115,7 @@ impl Snapshot {
         };
         let mut kept = Vec::with_capacity(set.flags.len());
         for (flag, faults) in set.flags.into_iter().zip(faults) {
+            go_on()?;
             match filter.holds(&flag) {
                 true => kept.push((flag, faults)),
                 false => snapshot.left_out.add(&flag),

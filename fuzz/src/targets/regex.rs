@@ -2,8 +2,8 @@
 //!
 //! An input is a subject on the first line, and the rest is the pattern.
 
-use vexilla_core::Context;
 use vexilla_core::flag::{Constraint, Origin};
+use vexilla_core::{Context, EmptyEntity};
 
 use super::{lines, matches, on_for, peak, problem};
 use crate::{Recorded, Target, limits};
@@ -76,7 +76,8 @@ fn seeds(recorded: &Recorded) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Whether the pattern matches; `None` if it is refused.
+/// Whether the pattern matches; `None` if it is refused, or beyond the limit of an
+/// evaluation.
 fn is_match(pattern: &str, subject: &str) -> Option<bool> {
     let constraint = Constraint::new("s", "MATCHES", pattern);
     let (peak, snapshot) = peak(|| on_for(constraint, Origin::File));
@@ -84,7 +85,10 @@ fn is_match(pattern: &str, subject: &str) -> Option<bool> {
     if problem(&snapshot).is_some() {
         return None;
     }
-    Some(matches(&snapshot, &Context::new("u").with("s", subject)))
+    let context = Context::new("u").with("s", subject);
+    let matched = matches(&snapshot, &context);
+    let evaluation = snapshot.evaluate("flag", &context, EmptyEntity::NoRollout);
+    (!evaluation.is_beyond_limits()).then_some(matched)
 }
 
 /// - Compiling takes bounded memory, and problems are short.

@@ -72,6 +72,11 @@ impl<'a> OpsRequest<'a> {
         self.path
     }
 
+    /// The query, without `?`; empty if there is none.
+    pub(super) fn query_sent(&self) -> &'a str {
+        self.parts.query().unwrap_or_default()
+    }
+
     pub(super) fn body_sent(&self) -> &'a [u8] {
         self.body
     }

@@ -130,14 +130,10 @@ impl Operations {
         Ok(route)
     }
 
-    /// The answer; `None` if it is that of a refresh.
-    fn answer(&self, request: &OpsRequest<'_>) -> Option<OpsResponse> {
+    /// The answer, unless flags have to be fetched for it.
+    fn answer(&self, request: &OpsRequest<'_>) -> Result<Answer, OpsResponse> {
         let vexilla = &self.vexilla;
-        let route = match self.admit(request) {
-            Ok(route) => route,
-            Err(refusal) => return Some(refusal),
-        };
-        Some(match route {
+        let response = match self.admit(request)? {
             Route::Live => reports::live(),
             Route::Ready => reports::ready(vexilla),
             Route::Health => reports::health(vexilla),
@@ -147,20 +143,36 @@ impl Operations {
                 Some(key) => reports::explain(vexilla, &key, request.body_sent()),
                 None => OpsResponse::refusal(400, "the flag's key is no percent-encoded UTF-8"),
             },
-            Route::Refresh => return None,
-            Route::Invalidate => match key_to_invalidate(request.body_sent()) {
-                Ok(key) => {
-                    tracing::info!(key, "all flags are fetched, since one was invalidated");
-                    return None;
+            Route::Refresh => match request.query_sent() {
+                "" | "accept-loss=false" => return Ok(Answer::Refresh),
+                "accept-loss=true" => {
+                    tracing::warn!("an operator accepts whatever the source answers");
+                    return Ok(Answer::AcceptLoss);
                 }
-                Err(refusal) => refusal,
+                _ => OpsResponse::refusal(400, "the only parameter is accept-loss=true or =false"),
             },
+            Route::Invalidate => {
+                let key = key_to_invalidate(request.body_sent())?;
+                tracing::info!(key, "all flags are fetched, since one was invalidated");
+                return Ok(Answer::Refresh);
+            }
             Route::InvalidateAll => {
                 tracing::info!("all flags are fetched, since they were invalidated");
-                return None;
+                return Ok(Answer::Refresh);
             }
-        })
+        };
+        Ok(Answer::Ready(response))
     }
+}
+
+/// How a request is answered.
+enum Answer {
+    /// With this.
+    Ready(OpsResponse),
+    /// With the outcome of [`Vexilla::refresh`].
+    Refresh,
+    /// With the outcome of [`Vexilla::accept_loss`].
+    AcceptLoss,
 }
 
 impl Endpoints for Operations {
@@ -173,12 +185,19 @@ impl Endpoints for Operations {
     }
 
     fn handle(&self, request: OpsRequest<'_>) -> OpsFuture {
-        if let Some(answer) = self.answer(&request) {
-            return Box::pin(std::future::ready(answer));
-        }
+        let accepts_loss = match self.answer(&request) {
+            Ok(Answer::Ready(response)) | Err(response) => {
+                return Box::pin(std::future::ready(response));
+            }
+            Ok(Answer::Refresh) => false,
+            Ok(Answer::AcceptLoss) => true,
+        };
         let vexilla = self.vexilla.clone();
         Box::pin(async move {
-            let outcome = vexilla.refresh().await;
+            let outcome = match accepts_loss {
+                true => vexilla.accept_loss().await,
+                false => vexilla.refresh().await,
+            };
             reports::refreshed(&vexilla, outcome)
         })
     }

@@ -156,14 +156,24 @@ pub(super) fn explain(vexilla: &Vexilla, key: &str, body: &[u8]) -> OpsResponse 
 
 pub(super) fn refreshed(vexilla: &Vexilla, outcome: Result<bool, SourceError>) -> OpsResponse {
     #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
     struct Refreshed {
         changed: bool,
         version: u64,
+        level: Level,
+        last_error: Option<String>,
     }
     match outcome {
         Ok(changed) => {
-            let version = vexilla.snapshot().version();
-            OpsResponse::json(200, &Refreshed { changed, version })
+            // An answer that was kept aside is no failure, but has a reason.
+            let status = vexilla.status();
+            let refreshed = Refreshed {
+                changed,
+                version: status.version,
+                level: status.level,
+                last_error: status.last_error,
+            };
+            OpsResponse::json(200, &refreshed)
         }
         Err(error) => {
             let status = match error.kind() {

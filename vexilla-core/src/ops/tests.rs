@@ -22,6 +22,7 @@ use crate::vexilla::Vexilla;
 struct Asked {
     method: &'static str,
     path: String,
+    query: Option<String>,
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
     listener: Option<ListenerKind>,
@@ -29,9 +30,14 @@ struct Asked {
 
 impl Asked {
     fn new(method: &'static str, path: &str) -> Self {
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (path, None),
+        };
         Self {
             method,
             path: path.to_owned(),
+            query,
             headers: Vec::new(),
             body: Vec::new(),
             listener: None,
@@ -81,7 +87,7 @@ impl RequestParts for Asked {
     }
 
     fn query(&self) -> Option<&str> {
-        None
+        self.query.as_deref()
     }
 
     fn each_header(&self, each: &mut dyn FnMut(&str, &[u8])) {
@@ -144,11 +150,20 @@ struct Told {
 #[derive(Default)]
 struct Shared {
     fails: AtomicBool,
+    /// The flags are those of a server's export.
+    exports: AtomicBool,
     fetches: AtomicU64,
     flags: Mutex<FlagSet>,
 }
 
 impl Told {
+    /// A source whose flags are those of a server's export.
+    fn exporting() -> Self {
+        let source = Self::default();
+        source.shared.exports.store(true, Ordering::SeqCst);
+        source
+    }
+
     fn flags(&self, flags: impl Into<FlagSet>) {
         *self.shared.flags.lock().unwrap() = flags.into();
     }
@@ -181,6 +196,10 @@ impl Source for Told {
             let message = "the source is out of order";
             return Err(SourceError::new(SourceErrorKind::Status(404), message));
         }
-        Ok(self.shared.flags.lock().unwrap().clone())
+        let flags = self.shared.flags.lock().unwrap().clone();
+        if self.shared.exports.load(Ordering::SeqCst) {
+            return Ok(FlagSet::from_export(&serde_json::to_vec(&flags).unwrap())?);
+        }
+        Ok(flags)
     }
 }

@@ -335,6 +335,34 @@ async fn refreshing_and_invalidating_wait_for_the_fetch() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_loss_of_flags_is_kept_aside_until_an_operator_accepts_it() {
+    let source = Told::exporting();
+    let flags = || ["a", "b", "c"].map(|key| Flag::boolean(key, true));
+    source.flags(flags());
+    let vexilla = source.vexilla().await;
+    let operations = Operations::insecure_without_token(vexilla.clone());
+    source.flags([]);
+    for path in ["/admin/refresh", "/admin/refresh?accept-loss=false"] {
+        let refreshed = post(path, "").of(&operations).await;
+        assert_eq!((refreshed.status(), vexilla.snapshot().len()), (200, 3));
+        assert_eq!(body(&refreshed)["changed"], false);
+        assert_eq!(body(&refreshed)["level"], "stale");
+        let reason = body(&refreshed)["lastError"].clone();
+        assert!(reason.as_str().unwrap().contains("3 of 3 flags"));
+    }
+    for query in ["accept_loss=true", "accept-loss", "accept-loss=yes", "x=1"] {
+        let path = format!("/admin/refresh?{query}");
+        assert_eq!(post(&path, "").status(&operations).await, 400, "{query}");
+        assert_eq!(vexilla.snapshot().len(), 3);
+    }
+    let accepted = post("/admin/refresh?accept-loss=true", "");
+    let accepted = accepted.of(&operations).await;
+    assert_eq!(body(&accepted)["changed"], true);
+    assert_eq!(body(&accepted)["level"], "live");
+    assert!(vexilla.snapshot().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_service_is_ready_once_the_source_has_given_flags() {
     let source = Told::default();
     source.fails(true);
