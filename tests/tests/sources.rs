@@ -270,13 +270,13 @@ async fn gzip_is_asked_for_and_read() {
 }
 
 #[tokio::test]
-async fn an_export_without_flags_is_a_set_once_it_is_confirmed() {
+async fn an_export_without_flags_is_loaded_once_it_is_accepted() {
     let empty = Answer::json(r#"{"Flags":[]}"#);
     let server = server([Answer::json(FLAGS), empty.clone(), empty]);
     let vexilla = held(builder(&server).build().unwrap()).await;
-    assert!(!vexilla.refresh().await.unwrap(), "it is to be confirmed");
+    assert!(!vexilla.refresh().await.unwrap(), "it is kept aside");
     assert!(vexilla.flags(Context::new("u")).bool("new"));
-    assert!(vexilla.refresh().await.unwrap());
+    assert!(vexilla.accept_loss().await.unwrap());
     assert!(vexilla.snapshot().is_empty() && !vexilla.is_stale());
 }
 

@@ -30,17 +30,20 @@
 //!
 //! Pure: the time comes in, and nothing waits or does input or output here.
 
+mod announced;
 mod contents;
 mod doubt;
+mod judge;
 mod loss;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use announced::Announced;
 pub(crate) use contents::Contents;
-use contents::Difference;
 pub(super) use doubt::Doubt;
-use loss::{Base, Evidence, Suspicion, confirms};
+use judge::Streak;
+use loss::{Base, Suspicion};
 
 #[cfg(test)]
 mod tests;
@@ -151,42 +154,6 @@ pub(super) struct Answer<'a> {
     pub(super) occasion: Occasion,
 }
 
-/// A change that was announced and that no export has shown yet.
-#[derive(Debug, Clone, Copy)]
-struct Announced {
-    /// Its snapshot ID; `None` if there was only a notification.
-    id: Option<u64>,
-    /// When the ID rose to this one.
-    id_since: Instant,
-    /// Since when an ID is announced without a change of the flags.
-    since: Instant,
-    /// The flags changed since.
-    changed: bool,
-    /// How often they were fetched since.
-    fetches: u32,
-    /// When to fetch again once the export is late.
-    late_fetch: Instant,
-}
-
-/// Answers of one kind in a row.
-#[derive(Debug, Clone, Copy)]
-struct Streak {
-    answers: u32,
-    since: Instant,
-}
-
-impl Streak {
-    /// One answer more; tells whether there are enough of them over so long.
-    fn lasts(streak: &mut Option<Self>, time: Duration, now: Instant) -> bool {
-        let streak = streak.get_or_insert(Self {
-            answers: 0,
-            since: now,
-        });
-        streak.answers = streak.answers.saturating_add(1);
-        streak.answers >= AGREEING && now.saturating_duration_since(streak.since) >= time
-    }
-}
-
 /// Remembers what was seen and judges what comes.
 #[derive(Debug)]
 pub(super) struct Detector {
@@ -263,213 +230,11 @@ impl Detector {
         self.confirmed.unwrap_or(0)
     }
 
-    /// An ID that was just accepted although no export has shown its change:
-    /// told once.
-    pub(super) fn take_accepted(&mut self) -> Option<u64> {
-        self.accepted.take()
-    }
-
-    /// The latest snapshot ID is this, if it is known.
-    pub(super) fn announce(&mut self, id: Option<u64>, occasion: Occasion, now: Instant) -> Plan {
-        self.note(id, occasion, now);
-        match occasion {
-            Occasion::Full | Occasion::Accept => Plan::Fetch,
-            Occasion::Poll | Occasion::Hint if self.is_unchanged(id, now) => Plan::Nothing,
-            Occasion::Poll if id.is_some() && self.is_to_wait(now) => Plan::Wait,
-            Occasion::Poll | Occasion::Hint => Plan::Fetch,
-        }
-    }
-
-    /// Whether the export is late, and it is too early to fetch it again.
-    fn is_to_wait(&self, now: Instant) -> bool {
-        let early =
-            |announced: &Announced| self.is_late(announced, now) && now < announced.late_fetch;
-        let undisputed = self.older.is_none() && self.suspicion.is_none();
-        undisputed && self.announced.as_ref().is_some_and(early)
-    }
-
-    /// Remembers the latest ID, and that it announces a change.
-    fn note(&mut self, id: Option<u64>, occasion: Occasion, now: Instant) {
-        self.latest = id;
-        self.has_ids |= id.is_some();
-        let news = match (id, self.confirmed) {
-            (Some(id), Some(confirmed)) => id > confirmed,
-            (Some(_), None) => true,
-            (None, _) => occasion == Occasion::Hint,
-        };
-        let known = self.announced.is_some_and(|known| known.id >= id);
-        if !news || known {
-            return;
-        }
-        // Where change follows change, the back-off goes on; where nothing
-        // follows, the export is late since the first.
-        let before = self.announced;
-        let unshown = before.filter(|before| !before.changed);
-        self.announced = Some(Announced {
-            id,
-            id_since: now,
-            since: unshown.map_or(now, |before| before.since),
-            changed: false,
-            fetches: before.map_or(0, |before| before.fetches),
-            late_fetch: unshown.map_or(now, |before| before.late_fetch),
-        });
-    }
-
-    fn is_unchanged(&self, id: Option<u64>, now: Instant) -> bool {
-        self.loaded.is_some()
-            && id.is_some()
-            && id == self.confirmed
-            && self.announced.is_none()
-            && self.older.is_none()
-            && self.suspicion.is_none()
-            && self.returning.is_empty()
-            && self.compare_until.is_none_or(|until| now >= until)
-    }
-
-    /// Whether an announced change should have been in the export by now.
-    fn is_late(&self, announced: &Announced, now: Instant) -> bool {
-        let waited = now.saturating_duration_since(announced.since);
-        announced.id.is_some() && !announced.changed && waited >= self.times.settling()
-    }
-
     /// Loads contents without judging them: their source has no replicas and no
     /// cache.
     pub(super) fn believe(&mut self, contents: Contents) {
         *self = Self::new(self.times);
         self.loaded = Some(contents);
-    }
-
-    /// Whether these contents have just the latest ID that was read before them,
-    /// so that there is no reason to read it again.
-    pub(super) fn has_reached(&self, contents: &Contents, latest: u64) -> bool {
-        !self.lacks_flags(contents) && contents.version() == latest
-    }
-
-    /// Whether flags are missing in these contents.
-    pub(super) fn lacks_flags(&self, contents: &Contents) -> bool {
-        let loaded = self.loaded.as_ref();
-        loaded.is_some_and(|loaded| !loaded.difference(contents).missing.is_empty())
-    }
-
-    /// What to do with flags that were fetched.
-    pub(super) fn judge(&mut self, answer: &Answer<'_>, now: Instant) -> Verdict {
-        if answer.latest.is_some() && answer.latest != self.latest {
-            self.note(answer.latest, answer.occasion, now);
-        }
-        let contents = answer.contents.forget(&self.outdated);
-        let answer = &Answer {
-            contents: &contents,
-            ..*answer
-        };
-        let verdict = self.verdict(answer, now);
-        match verdict {
-            Verdict::Same => {
-                self.restored = false;
-                self.reach(answer, now);
-            }
-            Verdict::Load(reason) => self.load(answer, reason, now),
-            Verdict::Older | Verdict::Suspicious => {}
-        }
-        if let Some(announced) = &mut self.announced {
-            announced.fetches = announced.fetches.saturating_add(1);
-        }
-        if matches!(verdict, Verdict::Same | Verdict::Load(_)) {
-            self.settle(verdict, now);
-        }
-        verdict
-    }
-
-    fn verdict(&mut self, answer: &Answer<'_>, now: Instant) -> Verdict {
-        let Some(loaded) = &self.loaded else {
-            return Verdict::Load(Reason::Change);
-        };
-        let same = answer.same_flags && loaded == answer.contents;
-        if answer.occasion == Occasion::Accept && !same {
-            return Verdict::Load(Reason::Accepted);
-        }
-        let difference = loaded.difference(answer.contents);
-        let fell = answer.latest.is_some() && answer.latest < self.confirmed;
-        let loss = !difference.missing.is_empty();
-        if !loss {
-            // A complete answer ends the suspicion.
-            self.suspicion = None;
-        }
-        let evidence = Evidence {
-            base: &self.base,
-            loaded,
-            answer: answer.contents,
-            difference: &difference,
-            latest: answer.latest,
-            has_ids: self.has_ids,
-            restored: self.restored,
-        };
-        if !(fell && loss) && self.is_older(answer, &evidence, now) {
-            let needed = match answer.latest {
-                Some(_) if fell => self.times.settling(),
-                None if !self.has_ids => self.times.settling(),
-                None => self.times.settling().max(self.times.loss_confirmation),
-                // The newer flags exist.
-                Some(_) => Duration::MAX,
-            };
-            return if Streak::lasts(&mut self.older, needed, now) {
-                Verdict::Load(Reason::RolledBack)
-            } else {
-                Verdict::Older
-            };
-        }
-        let large = evidence.is_large();
-        if loss && evidence.is_suspicious(self.suspicion.as_ref()) {
-            self.older = None;
-            let (missing, time) = (&difference.missing, self.times.loss_confirmation);
-            return if confirms(&mut self.suspicion, missing, time, now) {
-                Verdict::Load(Reason::LossConfirmed)
-            } else {
-                Verdict::Suspicious
-            };
-        }
-        (self.older, self.suspicion) = (None, None);
-        if !(fell && same) {
-            self.fell = None;
-        } else if Streak::lasts(&mut self.fell, self.times.settling(), now) {
-            self.restart_ids(answer);
-        }
-        if self.is_returning(answer, &difference, now) {
-            return Verdict::Older;
-        }
-        match same {
-            true => Verdict::Same,
-            false if difference.goes_back => Verdict::Load(Reason::RolledBack),
-            false if loss && large => Verdict::Load(Reason::Deletions),
-            false => Verdict::Load(Reason::Change),
-        }
-    }
-
-    /// Whether an answer shows an earlier state than the loaded one.
-    fn is_older(&self, answer: &Answer<'_>, evidence: &Evidence<'_>, now: Instant) -> bool {
-        let difference = evidence.difference;
-        let (version, loaded) = (answer.contents.version(), evidence.loaded.version());
-        let current = answer.latest.is_some_and(|latest| version >= latest);
-        if current && answer.latest >= self.confirmed {
-            return false;
-        }
-        if difference.goes_back {
-            return true;
-        }
-        let oldest_missing = difference.missing.iter().map(|(_, id)| *id).min();
-        let Some(oldest_missing) = oldest_missing else {
-            return false;
-        };
-        // An earlier state lacks the flags that were created since, and no other.
-        if oldest_missing <= version {
-            return false;
-        }
-        // These were new only a moment ago: they were deleted, or a replica that
-        // lags behind does not have them yet.
-        let recent = |since| now.saturating_duration_since(since) < self.times.settling();
-        // The latest ID says that they exist.
-        let exists = answer.latest.is_some_and(|latest| latest >= loaded);
-        let stuck = exists && !answer.contents.is_empty() && !evidence.is_explained();
-        stuck || self.newest_at.is_some_and(recent)
     }
 
     /// The flags stayed, and the IDs count on from a smaller one.
@@ -489,27 +254,6 @@ impl Detector {
             self.outdated.extend(contents.above(latest));
         }
         contents.forget(&self.outdated)
-    }
-
-    /// Whether flags that were lost are back, and not yet for long enough.
-    fn is_returning(&mut self, answer: &Answer<'_>, difference: &Difference, now: Instant) -> bool {
-        let current = answer
-            .latest
-            .is_some_and(|latest| answer.contents.version() >= latest);
-        let newest = self.newest;
-        let old = |flag: &&(u64, u64)| !current && flag.1 != 0 && flag.1 <= newest;
-        let before = std::mem::take(&mut self.returning);
-        for (id, _) in difference.added.iter().filter(old) {
-            let since = before.get(id).copied().unwrap_or(now);
-            self.returning.insert(*id, since);
-        }
-        let settling = self.times.settling();
-        let recent = |since: &Instant| now.saturating_duration_since(*since) < settling;
-        let returning = self.returning.values().any(recent);
-        if !returning {
-            self.returning.clear();
-        }
-        returning
     }
 
     fn load(&mut self, answer: &Answer<'_>, reason: Reason, now: Instant) {
@@ -581,47 +325,5 @@ impl Detector {
             self.confirm(Some(version), now);
             self.announced = self.announced.filter(|announced| announced.id.is_none());
         }
-    }
-
-    /// Ends the waiting for what was announced, once it has been long enough.
-    fn settle(&mut self, verdict: Verdict, now: Instant) {
-        let settling = self.times.settling();
-        let Some(announced) = &mut self.announced else {
-            return;
-        };
-        let waited = now.saturating_duration_since(announced.id_since);
-        let seen = matches!(verdict, Verdict::Load(_));
-        let late = now.saturating_duration_since(announced.since) >= settling;
-        if announced.id.is_some() && !announced.changed && late {
-            announced.late_fetch = now + LATE_AGAIN;
-        }
-        let never =
-            announced.id.is_some() && !announced.changed && waited >= self.times.full_interval;
-        let over = match announced.id {
-            // Nothing says what to wait for.
-            None => seen || waited >= settling,
-            Some(_) => (announced.changed && waited >= settling) || never,
-        };
-        if over {
-            let id = announced.id;
-            self.announced = None;
-            self.accepted = id.filter(|_| never);
-            if id.is_some() {
-                self.confirm(id, now);
-            }
-        }
-    }
-
-    /// How long to wait before fetching again, when that is less than the poll
-    /// interval: what was announced is still to come.
-    pub(super) fn again(&self, poll_interval: Duration, now: Instant) -> Option<Duration> {
-        let announced = self.announced?;
-        let waited = now.saturating_duration_since(announced.since);
-        if waited >= self.times.settling() || self.suspicion.is_some() {
-            return None;
-        }
-        let doubled = announced.fetches.saturating_sub(1).min(16);
-        let delay = FIRST_AGAIN.saturating_mul(1 << doubled);
-        Some(delay.min(self.times.cache_interval).min(poll_interval))
     }
 }

@@ -140,7 +140,8 @@ impl Checker {
         let full = trigger.occasion() != Occasion::Poll && trigger.occasion() != Occasion::Hint;
         let set = fetched.set.and_then(Offloaded::into_inner);
         if let (true, Some(set)) = (reason.is_some() || full, set) {
-            self.save(set, reason.is_some_and(Reason::loses_flags));
+            let emptied = changed && set.flags.is_empty();
+            self.save(set, emptied || reason.is_some_and(Reason::loses_flags));
         }
         changed
     }

@@ -1,0 +1,182 @@
+//! What is made of flags that were fetched.
+
+use std::time::{Duration, Instant};
+
+use super::contents::{Contents, Difference};
+use super::loss::{Evidence, confirms};
+use super::{AGREEING, Answer, Detector, Occasion, Reason, Verdict};
+
+/// Answers of one kind in a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Streak {
+    answers: u32,
+    pub(super) since: Instant,
+}
+
+impl Streak {
+    /// One answer more; tells whether there are enough of them over so long.
+    fn lasts(streak: &mut Option<Self>, time: Duration, now: Instant) -> bool {
+        let streak = streak.get_or_insert(Self {
+            answers: 0,
+            since: now,
+        });
+        streak.answers = streak.answers.saturating_add(1);
+        streak.answers >= AGREEING && now.saturating_duration_since(streak.since) >= time
+    }
+}
+
+impl Detector {
+    /// Whether these contents have just the latest ID that was read before them,
+    /// so that there is no reason to read it again.
+    pub(in crate::sync) fn has_reached(&self, contents: &Contents, latest: u64) -> bool {
+        !self.lacks_flags(contents) && contents.version() == latest
+    }
+
+    /// Whether flags are missing in these contents.
+    pub(in crate::sync) fn lacks_flags(&self, contents: &Contents) -> bool {
+        let loaded = self.loaded.as_ref();
+        loaded.is_some_and(|loaded| !loaded.difference(contents).missing.is_empty())
+    }
+
+    /// What to do with flags that were fetched.
+    pub(in crate::sync) fn judge(&mut self, answer: &Answer<'_>, now: Instant) -> Verdict {
+        if answer.latest.is_some() && answer.latest != self.latest {
+            self.note(answer.latest, answer.occasion, now);
+        }
+        let contents = answer.contents.forget(&self.outdated);
+        let answer = &Answer {
+            contents: &contents,
+            ..*answer
+        };
+        let verdict = self.verdict(answer, now);
+        match verdict {
+            Verdict::Same => {
+                self.restored = false;
+                self.reach(answer, now);
+            }
+            Verdict::Load(reason) => self.load(answer, reason, now),
+            Verdict::Older | Verdict::Suspicious => {}
+        }
+        if let Some(announced) = &mut self.announced {
+            announced.fetches = announced.fetches.saturating_add(1);
+        }
+        if matches!(verdict, Verdict::Same | Verdict::Load(_)) {
+            self.settle(verdict, now);
+        }
+        verdict
+    }
+
+    fn verdict(&mut self, answer: &Answer<'_>, now: Instant) -> Verdict {
+        let Some(loaded) = &self.loaded else {
+            return Verdict::Load(Reason::Change);
+        };
+        let same = answer.same_flags && loaded == answer.contents;
+        if answer.occasion == Occasion::Accept && !same {
+            return Verdict::Load(Reason::Accepted);
+        }
+        let difference = loaded.difference(answer.contents);
+        let fell = answer.latest.is_some() && answer.latest < self.confirmed;
+        let loss = !difference.missing.is_empty();
+        if !loss {
+            // A complete answer ends the suspicion.
+            self.suspicion = None;
+        }
+        let evidence = Evidence {
+            base: &self.base,
+            loaded,
+            answer: answer.contents,
+            difference: &difference,
+            latest: answer.latest,
+            has_ids: self.has_ids,
+            restored: self.restored,
+        };
+        if !(fell && loss) && self.is_older(answer, &evidence, now) {
+            let needed = match answer.latest {
+                Some(_) if fell => self.times.settling(),
+                None if !self.has_ids => self.times.settling(),
+                None => self.times.settling().max(self.times.loss_confirmation),
+                // The newer flags exist.
+                Some(_) => Duration::MAX,
+            };
+            return if Streak::lasts(&mut self.older, needed, now) {
+                Verdict::Load(Reason::RolledBack)
+            } else {
+                Verdict::Older
+            };
+        }
+        let large = evidence.is_large();
+        if loss && evidence.is_suspicious(self.suspicion.as_ref()) {
+            self.older = None;
+            let (missing, time) = (&difference.missing, self.times.loss_confirmation);
+            return if confirms(&mut self.suspicion, missing, time, now) {
+                Verdict::Load(Reason::LossConfirmed)
+            } else {
+                Verdict::Suspicious
+            };
+        }
+        (self.older, self.suspicion) = (None, None);
+        if !(fell && same) {
+            self.fell = None;
+        } else if Streak::lasts(&mut self.fell, self.times.settling(), now) {
+            self.restart_ids(answer);
+        }
+        if self.is_returning(answer, &difference, now) {
+            return Verdict::Older;
+        }
+        match same {
+            true => Verdict::Same,
+            false if difference.goes_back => Verdict::Load(Reason::RolledBack),
+            false if loss && large => Verdict::Load(Reason::Deletions),
+            false => Verdict::Load(Reason::Change),
+        }
+    }
+
+    /// Whether an answer shows an earlier state than the loaded one.
+    fn is_older(&self, answer: &Answer<'_>, evidence: &Evidence<'_>, now: Instant) -> bool {
+        let difference = evidence.difference;
+        let (version, loaded) = (answer.contents.version(), evidence.loaded.version());
+        let current = answer.latest.is_some_and(|latest| version >= latest);
+        if current && answer.latest >= self.confirmed {
+            return false;
+        }
+        if difference.goes_back {
+            return true;
+        }
+        let oldest_missing = difference.missing.iter().map(|(_, id)| *id).min();
+        let Some(oldest_missing) = oldest_missing else {
+            return false;
+        };
+        // An earlier state lacks the flags that were created since, and no other.
+        if oldest_missing <= version {
+            return false;
+        }
+        // These were new only a moment ago: they were deleted, or a replica that
+        // lags behind does not have them yet.
+        let recent = |since| now.saturating_duration_since(since) < self.times.settling();
+        // The latest ID says that they exist.
+        let exists = answer.latest.is_some_and(|latest| latest >= loaded);
+        let stuck = exists && !answer.contents.is_empty() && !evidence.is_explained();
+        stuck || self.newest_at.is_some_and(recent)
+    }
+
+    /// Whether flags that were lost are back, and not yet for long enough.
+    fn is_returning(&mut self, answer: &Answer<'_>, difference: &Difference, now: Instant) -> bool {
+        let current = answer
+            .latest
+            .is_some_and(|latest| answer.contents.version() >= latest);
+        let newest = self.newest;
+        let old = |flag: &&(u64, u64)| !current && flag.1 != 0 && flag.1 <= newest;
+        let before = std::mem::take(&mut self.returning);
+        for (id, _) in difference.added.iter().filter(old) {
+            let since = before.get(id).copied().unwrap_or(now);
+            self.returning.insert(*id, since);
+        }
+        let settling = self.times.settling();
+        let recent = |since: &Instant| now.saturating_duration_since(*since) < settling;
+        let returning = self.returning.values().any(recent);
+        if !returning {
+            self.returning.clear();
+        }
+        returning
+    }
+}
