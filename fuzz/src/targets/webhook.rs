@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use sha2::Sha256;
 use vexilla_core::Vexilla;
 use vexilla_core::flag::Flag;
-use vexilla_core::ops::{Endpoints, Operations, OpsRequest, OpsResponse, Webhook};
+use vexilla_core::ops::{Endpoints, ListenerKind, Operations, OpsRequest, OpsResponse, Webhook};
 use vexilla_core::request::RequestParts;
 
 use super::request::Headers;
@@ -106,6 +106,7 @@ const SIGNING_SECRET: &[u8] = b"old-secret";
 ///   to what is no JSON, 401 without either, and 413 to a body that is too long.
 /// - Operations never answer with an error of their own (500), always in JSON,
 ///   and with a short text where they refuse a request.
+/// - On a TCP listener without a token, no posted request is answered.
 pub fn run(data: &[u8]) {
     let end = data.windows(2).position(|two| two == b"\n\n");
     let (head, body) = match end {
@@ -145,7 +146,9 @@ pub fn run(data: &[u8]) {
     }
 
     let flags = [Flag::boolean("a", true), Flag::boolean("a b", true)];
-    let operations = Operations::insecure_without_token(Vexilla::fixed(flags));
+    let vexilla = Vexilla::fixed(flags);
+    let local = Operations::local(vexilla.clone());
+    let operations = Operations::insecure_without_token(vexilla);
     let named = head_values(&headers, "path").first().copied();
     let path = named.and_then(|path| str::from_utf8(path).ok());
     for path in [
@@ -158,6 +161,13 @@ pub fn run(data: &[u8]) {
             [200, 400, 404, 405, 413].contains(&status),
             "{path} {status}"
         );
+        let posted = Posted {
+            path,
+            headers: &headers,
+        };
+        let request = OpsRequest::new(&posted).body(body);
+        let refused = ready(local.handle(request.on_listener(ListenerKind::Tcp)));
+        assert!((400..500).contains(&refused.status()), "{path} is served");
     }
 }
 
