@@ -161,9 +161,10 @@ pub fn run(data: &[u8]) {
             [200, 400, 404, 405, 413].contains(&status),
             "{path} {status}"
         );
+        let direct = Headers(vec![("host".to_owned(), b"127.0.0.1:19000")]);
         let posted = Posted {
             path,
-            headers: &headers,
+            headers: &direct,
         };
         let request = OpsRequest::new(&posted).body(body);
         let refused = ready(local.handle(request.on_listener(ListenerKind::Tcp)));
