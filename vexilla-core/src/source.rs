@@ -65,12 +65,12 @@ pub trait Source: Send + Sync + 'static {
     /// Whatever went wrong. The flags that are held stay then.
     fn fetch(&self) -> impl Future<Output = Result<crate::FlagSet, SourceError>> + Send;
 
-    /// The number of the newest change, if the source can tell it without
-    /// giving all flags: Flagr's `snapshots/max_id`. It is asked at each poll,
-    /// and flags are fetched when it has changed.
+    /// The latest snapshot ID, if the source can give it without all flags:
+    /// Flagr's `snapshots/max_id`. Vexilla polls it, and fetches the flags when it
+    /// changes.
     ///
-    /// `None`, the default, and 0 say that the source cannot tell: flags are
-    /// fetched at each poll then, and compared by content.
+    /// `None`, the default, and 0 mean that the source has none: flags are
+    /// fetched at each poll and compared by content.
     ///
     /// # Errors
     ///

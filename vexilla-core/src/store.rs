@@ -197,6 +197,14 @@ impl Store {
         store
     }
 
+    /// Nobody calls [`take_unread`](Self::take_unread) any more: from now on the
+    /// last reader frees what is replaced.
+    #[cfg(feature = "refresh")]
+    pub(crate) fn stop_keeping(&self) {
+        let replaced = self.writing().replaced.take();
+        drop(replaced);
+    }
+
     fn writing(&self) -> MutexGuard<'_, Writing> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -228,8 +236,7 @@ impl Store {
     /// swapping it in takes no time.
     #[cfg(feature = "refresh")]
     pub(crate) fn prepare(&self, snapshot: &Arc<Snapshot>) {
-        let pinned = self.pin();
-        let served = pinned.served();
+        let served = self.current();
         let prepared = served.counters.as_ref().map(|before| {
             let counters = Counters::new(snapshot, Some((before, &served.snapshot)));
             Prepared {

@@ -123,6 +123,7 @@ impl Settings {
             cache_interval: self.cache_interval,
             loss_confirmation: self.loss_confirmation,
             full_interval: self.full_interval,
+            most_gap: self.poll_interval.saturating_mul(LIVE_FOR),
         }
     }
 }
@@ -208,6 +209,9 @@ impl Sync {
             if let Err(error) = outcome {
                 let (source, store) = (name, saver.name());
                 tracing::warn!(source, store, %error, "the last-known-good copy cannot be used");
+                if may_be_whole(&error) {
+                    checker.keep_copy();
+                }
                 degradation.no_copy(&error);
             }
         }
@@ -301,4 +305,17 @@ impl fmt::Debug for Sync {
             .field("status", &self.status())
             .finish_non_exhaustive()
     }
+}
+
+/// Whether a copy that cannot be used may be a good one nevertheless.
+fn may_be_whole(error: &PersistError) -> bool {
+    matches!(
+        error.kind(),
+        PersistErrorKind::Io
+            | PersistErrorKind::TooLarge
+            | PersistErrorKind::Foreign
+            | PersistErrorKind::Compression
+            | PersistErrorKind::TooOld
+            | PersistErrorKind::Other
+    )
 }

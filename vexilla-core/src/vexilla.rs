@@ -122,12 +122,12 @@ impl Vexilla {
     /// Puts other flags in place of those that are served. Where there is a
     /// source, its next successful check brings its flags back.
     pub fn replace(&self, flags: impl Into<FlagSet>) {
-        let flags = flags.into();
-        self.store.update(|served| {
-            let before = Some(&*served.snapshot);
-            let limits = served.snapshot.limits();
-            served.snapshot = Arc::new(Snapshot::build(flags, &Filter::new(), limits, before));
-        });
+        let before = self.snapshot();
+        let limits = before.limits();
+        // Before the store is locked: compiling takes its time.
+        let snapshot = Snapshot::build(flags.into(), &Filter::new(), limits, Some(&before));
+        let snapshot = Arc::new(snapshot);
+        self.store.update(|served| served.snapshot = snapshot);
     }
 
     /// Sets flags to values of one's own. They go before what the flags say,

@@ -83,7 +83,7 @@ async fn an_emptied_database_is_believed_after_a_minute() {
     let model = fifty();
     let vexilla = start(&model).await;
     model.change(Database::empty);
-    until(|| vexilla.status().counts.held_back > 0).await;
+    until(|| vexilla.status().counts.suspicious_answers > 0).await;
     let begin = Instant::now();
     assert_eq!(vexilla.snapshot().len(), 50);
     assert_eq!(vexilla.status().level, Level::Stale);
@@ -107,7 +107,7 @@ async fn the_time_to_confirm_a_loss_can_be_set() {
     let vexilla = builder.build().await.unwrap();
     sleep(SETTLED).await;
     model.change(Database::empty);
-    until(|| vexilla.status().counts.held_back > 0).await;
+    until(|| vexilla.status().counts.suspicious_answers > 0).await;
     sleep(Duration::from_millis(6_500)).await;
     assert!(vexilla.snapshot().is_empty());
 }
@@ -176,7 +176,7 @@ async fn the_time_of_a_suspicious_loss_does_not_make_flags_unusable() {
     let vexilla = builder.build().await.unwrap();
     sleep(SETTLED).await;
     model.change(Database::empty);
-    until(|| vexilla.status().counts.held_back > 0).await;
+    until(|| vexilla.status().counts.suspicious_answers > 0).await;
     for _ in 0..50 {
         sleep(SECOND).await;
         assert_eq!(vexilla.status().level, Level::Stale);
@@ -186,6 +186,41 @@ async fn the_time_of_a_suspicious_loss_does_not_make_flags_unusable() {
     model.fault(|_| Some(Fault::Break));
     sleep(SECOND * 13).await;
     assert_eq!(vexilla.status().level, Level::Defaults);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_max_stale_does_not_make_flags_unusable_either() {
+    let model = fifty();
+    sleep(SECOND * 3).await;
+    let builder = Vexilla::builder(model.clone()).max_stale(SECOND * 5);
+    let vexilla = builder.build().await.unwrap();
+    sleep(SETTLED).await;
+    model.change(Database::empty);
+    until(|| vexilla.status().counts.suspicious_answers > 0).await;
+    for _ in 0..45 {
+        sleep(SECOND).await;
+        assert_eq!(vexilla.status().level, Level::Stale);
+        assert_eq!(vexilla.snapshot().len(), 50);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_while_flags_are_missing_confirms_nothing() {
+    let model = fifty();
+    let vexilla = start(&model).await;
+    cut(&model, |_| false);
+    vexilla.refresh().await.unwrap();
+    for _ in 0..5 {
+        sleep(SECOND * 5).await;
+        model.fault(|_| Some(Fault::Break));
+        sleep(SECOND * 300).await;
+        cut(&model, |_| false);
+    }
+    sleep(SECOND * 10).await;
+    assert_eq!(vexilla.snapshot().len(), 50);
+    model.heal();
+    sleep(SECOND * 2).await;
+    assert_eq!(vexilla.status().level, Level::Live);
 }
 
 #[tokio::test(start_paused = true)]

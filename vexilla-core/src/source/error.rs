@@ -23,7 +23,7 @@ pub struct SourceError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SourceErrorKind {
-    /// The source is set up wrongly: an address that is none, a header that
+    /// The source is set up wrongly: an invalid URL, a header that
     /// cannot be sent.
     Configuration,
     /// The source could not be reached, or the connection broke.

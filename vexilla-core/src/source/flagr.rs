@@ -14,7 +14,7 @@ use crate::FlagSet;
 
 /// Where Flagr 1.2 exports the flags that it evaluates…
 const EXPORT: &str = "api/v1/export/eval_cache/json";
-/// …and where it tells the number of its newest change.
+/// …and where it gives its latest snapshot ID.
 const MAX_ID: &str = "api/v1/flags/snapshots/max_id";
 /// The most bytes that the answer with that number may have.
 const MAX_ID_BYTES: usize = 64 << 10;
@@ -91,7 +91,7 @@ impl FlagrSource {
     ///
     /// # Errors
     ///
-    /// An address that is none.
+    /// An invalid URL.
     pub fn new(url: &str) -> Result<Self, SourceError> {
         Self::builder(url).build()
     }
@@ -259,17 +259,15 @@ impl Source for FlagrSource {
             path: MAX_ID,
             url: &self.max_id,
             limit,
-            setting: "latest_timeout",
+            setting: match self.timeout < self.latest_timeout {
+                true => "timeout",
+                false => "latest_timeout",
+            },
         };
         let response = self.get(&route).await?;
         let unread = FetchProgress::default();
         let body = self.body(&route, response, MAX_ID_BYTES, &unread).await?;
-        let message = || {
-            format!(
-                "the answer of Flagr at {} is no number of a change",
-                self.host()
-            )
-        };
+        let message = || format!("the answer of Flagr at {} has no valid maxID", self.host());
         let wrong = || SourceError::new(SourceErrorKind::Document, message());
         let answer: MaxId = serde_json::from_slice(&body.ok_or_else(wrong)?)
             .map_err(|error| wrong().because(error))?;
@@ -375,12 +373,12 @@ impl FlagrSourceBuilder {
     ///
     /// # Errors
     ///
-    /// An address that is none or has another scheme than `http` and `https`, a
+    /// An invalid URL, another scheme than `http` and `https`, a
     /// header that cannot be sent, `https` without a TLS feature.
     pub fn build(self) -> Result<FlagrSource, SourceError> {
         let wrong = |message: String| SourceError::new(SourceErrorKind::Configuration, message);
-        let mut base = Url::parse(&self.url)
-            .map_err(|error| wrong(format!("the address of Flagr is none: {error}")))?;
+        let mut base =
+            Url::parse(&self.url).map_err(|error| wrong(format!("invalid Flagr URL: {error}")))?;
         match base.scheme() {
             "http" => {}
             "https" if cfg!(any(feature = "rustls", feature = "native-tls")) => {}
@@ -390,7 +388,7 @@ impl FlagrSourceBuilder {
             }
             scheme => {
                 return Err(wrong(format!(
-                    "the address of Flagr starts with {scheme:?}; it must be http or https"
+                    "invalid Flagr URL: its scheme is {scheme:?}; it must be http or https"
                 )));
             }
         }
@@ -404,7 +402,7 @@ impl FlagrSourceBuilder {
         }
         let route = |path| {
             base.join(path)
-                .map_err(|error| wrong(format!("the address of Flagr is none: {error}")))
+                .map_err(|error| wrong(format!("invalid Flagr URL: {error}")))
         };
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {

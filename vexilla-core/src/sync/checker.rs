@@ -37,6 +37,9 @@ pub(super) struct Checker {
     pub(super) pushed: bool,
     /// The loaded flags may be out of date although the source answers.
     pub(super) doubt: bool,
+    /// There is a copy that could not be used at the start: the first save keeps
+    /// it as the previous generation.
+    pub(super) keeps_copy: bool,
     /// Why that was logged last, and when.
     pub(super) logged: Option<(Doubt, Instant)>,
 }
@@ -60,6 +63,7 @@ impl Checker {
             held: None,
             pushed: false,
             doubt: false,
+            keeps_copy: false,
             logged: None,
         }
     }
@@ -89,6 +93,11 @@ impl Checker {
         self.degradation.restored(snapshot, age);
     }
 
+    /// There is a last-known-good copy that cannot be used.
+    pub(super) fn keep_copy(&mut self) {
+        self.keeps_copy = true;
+    }
+
     /// How long until the next check, if that is sooner than the next poll.
     pub(super) fn again(&self) -> Option<Duration> {
         let now = Instant::now().into_std();
@@ -113,6 +122,7 @@ impl Checker {
         let outcome = self.ask(trigger).await;
         if let Err(error) = &outcome {
             self.report_failure(error);
+            self.detector.interrupt();
             self.degradation.failed(error);
         }
         outcome

@@ -65,8 +65,9 @@ enum Held {
 /// The source answers, and yet the loaded flags may be out of date.
 #[derive(Debug, Clone, Copy)]
 struct Doubted {
-    /// When it last answered so, if no check failed since.
-    answered: Option<Instant>,
+    /// When it last answered worse flags than those loaded, if no check failed
+    /// since.
+    kept_since: Option<Instant>,
 }
 
 impl Held {
@@ -105,12 +106,12 @@ impl Held {
 impl Freshness {
     /// How old the flags may be to be served. Live ones are never too old.
     fn most(&self, book: &Book) -> Option<Duration> {
-        let most = self.max_stale?.saturating_add(book.kept);
-        match &book.held {
-            Held::Nothing => None,
-            Held::Copy { .. } => Some(most),
-            Held::Source { .. } => Some(most.max(self.live_for)),
-        }
+        let most = match &book.held {
+            Held::Nothing => return None,
+            Held::Copy { .. } => self.max_stale?,
+            Held::Source { .. } => self.max_stale?.max(self.live_for),
+        };
+        Some(most.saturating_add(book.kept))
     }
 
     /// Whether the flags are not too old. Where there is a limit, an unknown age
@@ -271,7 +272,7 @@ impl Degradation {
             book.counts.failures += 1;
             book.consecutive_failures = book.consecutive_failures.saturating_add(1);
             if let Some(doubted) = &mut book.doubted {
-                doubted.answered = None;
+                doubted.kept_since = None;
             }
             book.last_error = Some(error.to_string());
         });
@@ -301,15 +302,15 @@ impl Degradation {
     pub(super) fn doubted(&self, reason: String, keeps_better: bool) {
         self.write(|book| {
             let now = Instant::now();
-            let before = book.doubted.and_then(|doubted| doubted.answered);
-            if let (true, Some(before)) = (keeps_better, before) {
-                let lasted = now.saturating_duration_since(before);
+            let since = book.doubted.and_then(|doubted| doubted.kept_since);
+            if let (true, Some(since)) = (keeps_better, since) {
+                let lasted = now.saturating_duration_since(since);
                 book.kept = book.kept.saturating_add(lasted);
             }
             book.consecutive_failures = 0;
             book.last_error = Some(reason);
             book.doubted = Some(Doubted {
-                answered: Some(now),
+                kept_since: Some(now).filter(|_| keeps_better),
             });
         });
     }
@@ -414,15 +415,19 @@ impl Degradation {
         let put = put || (level != before && [level, before].contains(&Level::Defaults));
         self.serve(&book, put);
         if level != before {
-            report(before, level, &self.source, &book, now);
             book.since = SystemTime::now();
         }
         let status = self.status_of(&book, now);
         self.published.send_if_modified(|published| {
             let modified = !published.says_the_same(&status);
-            *published = status;
+            published.clone_from(&status);
             modified
         });
+        // A subscriber of the log may ask for the status.
+        drop(book);
+        if level != before {
+            report(before, &status);
+        }
     }
 
     fn notice_age(&self, book: &mut Book, now: Instant) {
@@ -517,10 +522,10 @@ fn status(
     }
 }
 
-fn report(before: Level, level: Level, source: &str, book: &Book, now: Instant) {
-    let (before, age) = (before.as_str(), book.held.age(now));
-    let error = book.last_error.as_deref();
-    match level {
+fn report(before: Level, status: &Status) {
+    let (source, before, age) = (&status.source, before.as_str(), status.age);
+    let error = status.last_error.as_deref();
+    match status.level {
         Level::Live => tracing::info!(source, before, "flags are live"),
         Level::Stale => {
             tracing::warn!(
@@ -546,7 +551,7 @@ fn report(before: Level, level: Level, source: &str, book: &Book, now: Instant) 
                 before,
                 ?age,
                 error,
-                "flags are defaults: nothing usable is held"
+                "no usable flags are loaded; defaults are served"
             );
         }
     }

@@ -35,6 +35,7 @@ mod contents;
 mod doubt;
 mod judge;
 mod loss;
+mod streak;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -42,14 +43,12 @@ use std::time::{Duration, Instant};
 use announced::Announced;
 pub(crate) use contents::Contents;
 pub(super) use doubt::Doubt;
-use judge::Streak;
 use loss::{Base, Suspicion};
+use streak::Streak;
 
 #[cfg(test)]
 mod tests;
 
-/// Older answers in a row that show that the database was rolled back.
-const AGREEING: u32 = 3;
 /// How many of Flagr's cache intervals an export may take to catch up.
 const INTERVALS: u32 = 4;
 /// How soon flags are fetched again when they have not caught up.
@@ -66,6 +65,8 @@ pub(super) struct Times {
     pub(super) loss_confirmation: Duration,
     /// How often flags are fetched whatever the latest ID says.
     pub(super) full_interval: Duration,
+    /// Answers that are further apart do not follow each other.
+    pub(super) most_gap: Duration,
 }
 
 impl Times {
@@ -116,11 +117,6 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    /// Whether the flags before are worth keeping beside the new ones.
-    pub(super) fn loses_flags(self) -> bool {
-        !matches!(self, Self::Change)
-    }
-
     /// Whether the IDs known so far say nothing about the new flags.
     fn is_unexplained(self) -> bool {
         matches!(
@@ -154,6 +150,17 @@ pub(super) struct Answer<'a> {
     pub(super) occasion: Occasion,
 }
 
+/// How older answers show that the database may have been rolled back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rollback {
+    /// The latest ID is smaller than before.
+    IdFell,
+    /// There was a latest ID, and it is missing now.
+    IdMissing,
+    /// The source has never had one.
+    NoIds,
+}
+
 /// Remembers what was seen and judges what comes.
 #[derive(Debug)]
 pub(super) struct Detector {
@@ -177,12 +184,18 @@ pub(super) struct Detector {
     /// …since this moment.
     newest_at: Option<Instant>,
     older: Option<Streak>,
+    /// Older answers in a row of which each shows, in the same way, that the
+    /// database may have been rolled back.
+    rollback: Option<(Rollback, Streak)>,
     /// Answers with the loaded flags while the latest ID is smaller than before.
     fell: Option<Streak>,
     suspicion: Option<Suspicion>,
-    /// Flags that came back with the `SnapshotID` that they had when they were
-    /// lost, in every answer since.
-    returning: BTreeMap<u64, Instant>,
+    /// Flags that came back with a `SnapshotID` from before they were lost, and
+    /// the answers in a row that have them.
+    returning: BTreeMap<u64, Streak>,
+    /// The flags that were loaded last lost others, and not just a few that the
+    /// latest ID explains.
+    lost: bool,
     /// Until then, flags are fetched at every poll.
     compare_until: Option<Instant>,
     /// An ID that was accepted although no export has shown its change.
@@ -205,9 +218,11 @@ impl Detector {
             newest: 0,
             newest_at: None,
             older: None,
+            rollback: None,
             fell: None,
             suspicion: None,
             returning: BTreeMap::new(),
+            lost: false,
             compare_until: None,
             accepted: None,
         }
@@ -228,6 +243,12 @@ impl Detector {
     /// The latest ID that the loaded flags are current for; 0 if unknown.
     pub(super) fn confirmed(&self) -> u64 {
         self.confirmed.unwrap_or(0)
+    }
+
+    /// Whether the flags that were loaded last lost others, and not just a few
+    /// that the latest ID explains.
+    pub(super) fn lost_flags(&self) -> bool {
+        self.lost
     }
 
     /// Loads contents without judging them: their source has no replicas and no
@@ -277,7 +298,9 @@ impl Detector {
             self.newest = 0;
             self.note(answer.latest, answer.occasion, now);
         }
-        if lost.is_some_and(|lost| !lost.is_empty()) {
+        let lost = lost.is_some_and(|lost| !lost.is_empty());
+        self.lost = lost && reason != Reason::Change;
+        if lost {
             let time = match reason.is_unexplained() {
                 true => self.times.full_interval,
                 false => self.times.loss_confirmation,
@@ -293,10 +316,12 @@ impl Detector {
         if anew || without_ids {
             self.base = Base::new(contents.clone(), None);
         }
-        (self.restored, self.older, self.fell, self.suspicion) = (false, None, None, None);
+        (self.restored, self.fell, self.suspicion) = (false, None, None);
+        (self.older, self.rollback) = (None, None);
         self.returning.clear();
         if let Some(announced) = &mut self.announced {
             announced.changed = true;
+            announced.lost |= lost;
         }
         self.reach(answer, now);
     }

@@ -86,16 +86,12 @@ impl Inbox {
         self.news.notified().await;
     }
 
-    /// Takes out those who wait for a fetch.
-    pub(super) fn take_waiting(&self) -> Vec<oneshot::Sender<Refreshed>> {
+    /// Takes out those who wait for a fetch, and whether one of them accepts
+    /// whatever the source answers.
+    pub(super) fn take_waiting(&self) -> (Vec<oneshot::Sender<Refreshed>>, bool) {
         let mut asked = self.asked();
-        asked.accepts_loss = false;
-        std::mem::take(&mut asked.waiting)
-    }
-
-    /// Whether one of those who wait accepts whatever the source answers.
-    pub(super) fn accepts_loss(&self) -> bool {
-        self.asked().accepts_loss
+        let accepts_loss = std::mem::take(&mut asked.accepts_loss);
+        (std::mem::take(&mut asked.waiting), accepts_loss)
     }
 
     /// Whether somebody waits for a fetch.

@@ -82,7 +82,7 @@ impl Checker {
     pub(super) fn keep(&mut self, aside: Option<Verdict>) {
         self.degradation.count(|counts| match aside {
             Some(Verdict::Older) => counts.older_answers += 1,
-            Some(Verdict::Suspicious) => counts.held_back += 1,
+            Some(Verdict::Suspicious) => counts.suspicious_answers += 1,
             _ => {}
         });
         let Some(doubt) = self.detector.doubt(Instant::now().into_std()) else {
@@ -141,7 +141,13 @@ impl Checker {
         let set = fetched.set.and_then(Offloaded::into_inner);
         if let (true, Some(set)) = (reason.is_some() || full, set) {
             let emptied = changed && set.flags.is_empty();
-            self.save(set, emptied || reason.is_some_and(Reason::loses_flags));
+            let lost = emptied || (reason.is_some() && self.detector.lost_flags());
+            // Nothing can start from a copy without flags: it only says that there
+            // were some.
+            if !set.flags.is_empty() || before.is_some_and(|before| !before.is_empty()) {
+                let lost = std::mem::take(&mut self.keeps_copy) || lost;
+                self.save(set, lost);
+            }
         }
         changed
     }

@@ -24,16 +24,18 @@ use crate::snapshot::Snapshot;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Level {
-    /// The last check succeeded within three poll intervals.
+    /// A check succeeded within the last three poll intervals.
     Live,
-    /// It did not. What the source had when it was last reached is served.
+    /// No check succeeded for so long; or the source answers, but with older
+    /// flags, without some of the loaded ones, or late. The loaded flags are
+    /// served.
     Stale,
-    /// The source was not reached yet; the last-known-good copy is served.
+    /// The last-known-good copy is served: the source has neither confirmed nor
+    /// replaced it yet.
     Restored,
-    /// Nothing is held, or it is older than
+    /// No flags are loaded, or they are older than
     /// [`max_stale`](crate::VexillaBuilder::max_stale), or of unknown age where
-    /// that is set; embedded flags and
-    /// emergency defaults are served.
+    /// that is set. Embedded flags and emergency defaults are served.
     Defaults,
 }
 
@@ -125,10 +127,11 @@ pub struct Counts {
     pub changes_without_push: u64,
     /// Pushes that came in.
     pub pushes: u64,
-    /// Answers that were older than what is held, and were left aside.
+    /// Answers that were older than the loaded flags and were not loaded.
     pub older_answers: u64,
-    /// Sets that were held back because they were suddenly small.
-    pub held_back: u64,
+    /// Answers that lacked flags and were kept aside, because the latest snapshot
+    /// ID did not explain the loss.
+    pub suspicious_answers: u64,
     /// Panics in the source, caught.
     pub panics: u64,
     /// Evaluations that met the limit [`regex_work`](crate::Limits::regex_work),

@@ -60,6 +60,7 @@ impl Drop for Ended {
             self.degradation.loop_ended();
         }
         self.inbox.close();
+        self.degradation.store().stop_keeping();
         self.told.send_replace(true);
     }
 }
@@ -152,11 +153,7 @@ impl Worker {
     /// The next check, and when it begins.
     fn due(&self, now: Instant) -> (Trigger, Instant) {
         if self.inbox.is_awaited() {
-            let trigger = match self.inbox.accepts_loss() {
-                true => Trigger::Accept,
-                false => Trigger::Refresh,
-            };
-            return (trigger, self.earliest(Demand::Caller));
+            return (Trigger::Refresh, self.earliest(Demand::Caller));
         }
         let scheduled = self.poll_at.min(self.full_at);
         let scheduled = scheduled.max(self.earliest(Demand::Schedule));
@@ -198,7 +195,12 @@ impl Worker {
         self.hinted_at = None;
         // Whoever asks from now on waits for the next check: what this one
         // fetches may be from before that.
-        let waiting = self.inbox.take_waiting();
+        let (waiting, accepts_loss) = self.inbox.take_waiting();
+        let trigger = match waiting.is_empty() {
+            true => trigger,
+            false if accepts_loss => Trigger::Accept,
+            false => Trigger::Refresh,
+        };
         self.backoff.begin(Instant::now().into_std());
         self.degradation.breaker(self.backoff.state());
         let outcome = {

@@ -45,17 +45,17 @@ impl VexillaBuilder {
         }
     }
 
-    /// How often to look whether something changed, give or take 10 %, so that
-    /// a fleet does not march in step. Flagr is asked for the number of its
-    /// newest change; a source that has none gives all flags. Default: 10 s;
-    /// at least 10 ms.
+    /// How often to poll the source, give or take 10 %, so that a fleet does not
+    /// poll in step. Vexilla polls Flagr's latest snapshot ID; a source that has
+    /// none gives all flags. Default: 10 s; at least 10 ms.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.settings.poll_interval = interval.max(Duration::from_millis(10));
         self
     }
 
-    /// How often to fetch all flags whatever the number of the newest change
-    /// says, give or take 10 %; the first time after a random part of it.
+    /// How often to fetch all flags whatever the latest snapshot ID is, give or
+    /// take 10 %; the first time after a random part of it. An export that does
+    /// not change for so long after the ID rose is accepted as it is.
     /// Default: 5 min; at least 10 ms.
     pub fn full_refresh_interval(mut self, interval: Duration) -> Self {
         self.settings.full_interval = interval.max(Duration::from_millis(10));
@@ -80,8 +80,9 @@ impl VexillaBuilder {
 
     /// How long answers must agree on which flags are missing before a loss of
     /// flags is loaded that Flagr's latest snapshot ID does not explain by
-    /// deletions. Until then the loaded flags stay, and are stale. Default: 1 min.
-    /// [`Vexilla::accept_loss`] loads such flags at once.
+    /// deletions; at least three answers. Until then the loaded flags stay, and
+    /// are stale. [`Vexilla::accept_loss`] loads such flags at once. Default:
+    /// 1 min.
     pub fn loss_confirmation(mut self, time: Duration) -> Self {
         self.settings.loss_confirmation = time;
         self

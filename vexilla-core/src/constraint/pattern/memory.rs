@@ -152,6 +152,7 @@ impl<'m> Patterns<'m> {
 
     /// Remembers that the flag that is being compiled lacks something that there
     /// may be another time.
+    #[cfg(feature = "cel")]
     pub(crate) fn set_temporary(&mut self) {
         self.temporary = true;
     }

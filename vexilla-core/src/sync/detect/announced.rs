@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Detector, FIRST_AGAIN, LATE_AGAIN, Occasion, Plan, Verdict};
+use super::{Contents, Detector, FIRST_AGAIN, LATE_AGAIN, Occasion, Plan, Verdict};
 
 /// A change that was announced and that no export has shown yet.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +15,8 @@ pub(super) struct Announced {
     since: Instant,
     /// The flags changed since.
     pub(super) changed: bool,
+    /// They lost some.
+    pub(super) lost: bool,
     /// How often they were fetched since.
     pub(super) fetches: u32,
     /// When to fetch again once the export is late.
@@ -60,6 +62,7 @@ impl Detector {
             id_since: now,
             since: unshown.map_or(now, |before| before.since),
             changed: false,
+            lost: false,
             fetches: before.map_or(0, |before| before.fetches),
             late_fetch: unshown.map_or(now, |before| before.late_fetch),
         });
@@ -110,7 +113,14 @@ impl Detector {
             Some(_) => (announced.changed && waited >= settling) || never,
         };
         if over {
-            let id = announced.id;
+            let Announced { id, lost, .. } = *announced;
+            let version = self.loaded.as_ref().map(Contents::version);
+            if announced.changed && !lost && version < id {
+                // A deletion would have been seen: perhaps the last of several
+                // changes is not exported yet.
+                let until = now.checked_add(self.times.full_interval);
+                self.compare_until = until.max(self.compare_until);
+            }
             self.announced = None;
             self.accepted = id.filter(|_| never);
             if id.is_some() {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::{Detector, Streak};
+use super::Detector;
 
 /// Why the loaded flags may be out of date although the source answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,8 +69,7 @@ impl Detector {
             });
         }
         let settling = self.times.settling();
-        let lasts = |older: &Streak| now.saturating_duration_since(older.since) >= settling;
-        if self.older.as_ref().is_some_and(lasts) {
+        if self.older.is_some_and(|older| older.lasted() >= settling) {
             return Some(Doubt::Older {
                 version: loaded.version(),
             });

@@ -1,29 +1,11 @@
 //! What is made of flags that were fetched.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::contents::{Contents, Difference};
-use super::loss::{Evidence, confirms};
-use super::{AGREEING, Answer, Detector, Occasion, Reason, Verdict};
-
-/// Answers of one kind in a row.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Streak {
-    answers: u32,
-    pub(super) since: Instant,
-}
-
-impl Streak {
-    /// One answer more; tells whether there are enough of them over so long.
-    fn lasts(streak: &mut Option<Self>, time: Duration, now: Instant) -> bool {
-        let streak = streak.get_or_insert(Self {
-            answers: 0,
-            since: now,
-        });
-        streak.answers = streak.answers.saturating_add(1);
-        streak.answers >= AGREEING && now.saturating_duration_since(streak.since) >= time
-    }
-}
+use super::loss::{Evidence, Suspicion};
+use super::streak::Streak;
+use super::{Answer, Detector, Occasion, Reason, Rollback, Verdict};
 
 impl Detector {
     /// Whether these contents have just the latest ID that was read before them,
@@ -91,34 +73,29 @@ impl Detector {
             restored: self.restored,
         };
         if !(fell && loss) && self.is_older(answer, &evidence, now) {
-            let needed = match answer.latest {
-                Some(_) if fell => self.times.settling(),
-                None if !self.has_ids => self.times.settling(),
-                None => self.times.settling().max(self.times.loss_confirmation),
-                // The newer flags exist.
-                Some(_) => Duration::MAX,
-            };
-            return if Streak::lasts(&mut self.older, needed, now) {
-                Verdict::Load(Reason::RolledBack)
-            } else {
-                Verdict::Older
-            };
+            return self.older(answer.latest, fell, now);
         }
         let large = evidence.is_large();
         if loss && evidence.is_suspicious(self.suspicion.as_ref()) {
-            self.older = None;
-            let (missing, time) = (&difference.missing, self.times.loss_confirmation);
-            return if confirms(&mut self.suspicion, missing, time, now) {
-                Verdict::Load(Reason::LossConfirmed)
-            } else {
-                Verdict::Suspicious
+            (self.older, self.rollback) = (None, None);
+            let most = self.times.most_gap;
+            let suspicion = Suspicion::of(self.suspicion.take(), &difference.missing, most, now);
+            let confirmed = suspicion.streak.confirms(self.times.loss_confirmation);
+            self.suspicion = Some(suspicion);
+            return match confirmed {
+                true => Verdict::Load(Reason::LossConfirmed),
+                false => Verdict::Suspicious,
             };
         }
-        (self.older, self.suspicion) = (None, None);
-        if !(fell && same) {
+        (self.older, self.rollback, self.suspicion) = (None, None, None);
+        if fell && same {
+            let fell = self.fell.get_or_insert_default();
+            fell.count(self.times.most_gap, now);
+            if fell.confirms(self.times.settling()) {
+                self.restart_ids(answer);
+            }
+        } else {
             self.fell = None;
-        } else if Streak::lasts(&mut self.fell, self.times.settling(), now) {
-            self.restart_ids(answer);
         }
         if self.is_returning(answer, &difference, now) {
             return Verdict::Older;
@@ -129,6 +106,47 @@ impl Detector {
             false if loss && large => Verdict::Load(Reason::Deletions),
             false => Verdict::Load(Reason::Change),
         }
+    }
+
+    /// Counts an older answer: it is loaded when answers that show a rollback of
+    /// the database have lasted.
+    fn older(&mut self, latest: Option<u64>, fell: bool, now: Instant) -> Verdict {
+        let most = self.times.most_gap;
+        self.older.get_or_insert_default().count(most, now);
+        let (rollback, needed) = match latest {
+            Some(_) if fell => (Rollback::IdFell, self.times.settling()),
+            // The newer flags exist.
+            Some(_) => {
+                self.rollback = None;
+                return Verdict::Older;
+            }
+            None if self.has_ids => {
+                let needed = self.times.settling().max(self.times.loss_confirmation);
+                (Rollback::IdMissing, needed)
+            }
+            None => (Rollback::NoIds, self.times.settling()),
+        };
+        let known = self.rollback.filter(|(known, _)| *known == rollback);
+        let mut streak = known.map(|(_, streak)| streak).unwrap_or_default();
+        streak.count(most, now);
+        self.rollback = Some((rollback, streak));
+        match streak.confirms(needed) {
+            true => Verdict::Load(Reason::RolledBack),
+            false => Verdict::Older,
+        }
+    }
+
+    /// A check failed: what answers show is not confirmed by the time until the
+    /// next one.
+    pub(in crate::sync) fn interrupt(&mut self) {
+        let suspicion = self
+            .suspicion
+            .as_mut()
+            .map(|suspicion| &mut suspicion.streak);
+        let rollback = self.rollback.as_mut().map(|(_, streak)| streak);
+        let streaks = [self.older.as_mut(), self.fell.as_mut(), suspicion, rollback];
+        streaks.into_iter().flatten().for_each(Streak::interrupt);
+        self.returning.values_mut().for_each(Streak::interrupt);
     }
 
     /// Whether an answer shows an earlier state than the loaded one.
@@ -168,12 +186,15 @@ impl Detector {
         let old = |flag: &&(u64, u64)| !current && flag.1 != 0 && flag.1 <= newest;
         let before = std::mem::take(&mut self.returning);
         for (id, _) in difference.added.iter().filter(old) {
-            let since = before.get(id).copied().unwrap_or(now);
-            self.returning.insert(*id, since);
+            let mut streak = before.get(id).copied().unwrap_or_default();
+            streak.count(self.times.most_gap, now);
+            self.returning.insert(*id, streak);
         }
         let settling = self.times.settling();
-        let recent = |since: &Instant| now.saturating_duration_since(*since) < settling;
-        let returning = self.returning.values().any(recent);
+        let returning = self
+            .returning
+            .values()
+            .any(|streak| !streak.confirms(settling));
         if !returning {
             self.returning.clear();
         }

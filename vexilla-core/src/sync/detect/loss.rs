@@ -27,14 +27,13 @@
 use std::time::{Duration, Instant};
 
 use super::contents::{Contents, Difference};
+use super::streak::Streak;
 
-/// Without snapshot IDs, a loss of 1 − 1/20 of the flags is suspicious.
+/// Without snapshot IDs, a loss of 19 of 20 flags is suspicious.
 const SHRUNK: usize = 20;
 /// A loss of more than a tenth is large; at a start from a copy it is
 /// suspicious.
 const LARGE: usize = 10;
-/// Answers that must agree on a loss at least, however long they take.
-const AGREEING: u32 = 3;
 
 /// The flags that the loss is counted from.
 #[derive(Debug, Clone, Default)]
@@ -77,11 +76,27 @@ impl Base {
 pub(super) struct Suspicion {
     /// ID and `SnapshotID`, sorted by ID.
     missing: Vec<(u64, u64)>,
-    answers: u32,
-    since: Instant,
+    pub(super) streak: Streak,
 }
 
 impl Suspicion {
+    /// An answer lacks these flags; `known` is the suspicion before it. Answers
+    /// that are further apart than `most` do not follow each other.
+    pub(super) fn of(
+        known: Option<Self>,
+        missing: &[(u64, u64)],
+        most: Duration,
+        now: Instant,
+    ) -> Self {
+        let known = known.filter(|known| known.agrees_with(missing));
+        let mut suspicion = known.unwrap_or_else(|| Self {
+            missing: missing.to_vec(),
+            streak: Streak::default(),
+        });
+        suspicion.streak.count(most, now);
+        suspicion
+    }
+
     pub(super) fn missing(&self) -> usize {
         self.missing.len()
     }
@@ -120,7 +135,10 @@ impl Evidence<'_> {
         match self.latest {
             Some(latest) => self.base.explains(self.loaded, self.answer, latest),
             None if self.has_ids => false,
-            None => self.answer.len().saturating_mul(SHRUNK) > self.loaded.len(),
+            None => {
+                let lost = self.difference.missing.len().saturating_mul(SHRUNK);
+                lost < self.loaded.len().saturating_mul(SHRUNK - 1)
+            }
         }
     }
 
@@ -137,23 +155,4 @@ impl Evidence<'_> {
         let known = suspicion.is_some_and(|known| known.covered_by(&self.difference.missing));
         self.answer.is_empty() || restored || known || !self.is_explained()
     }
-}
-
-/// Counts one more answer that lacks these flags, and tells whether it confirms
-/// the loss.
-pub(super) fn confirms(
-    suspicion: &mut Option<Suspicion>,
-    missing: &[(u64, u64)],
-    confirmation: Duration,
-    now: Instant,
-) -> bool {
-    let known = suspicion.take().filter(|known| known.agrees_with(missing));
-    let known = suspicion.insert(known.unwrap_or_else(|| Suspicion {
-        missing: missing.to_vec(),
-        answers: 0,
-        since: now,
-    }));
-    known.answers = known.answers.saturating_add(1);
-    let lasted = now.saturating_duration_since(known.since);
-    known.answers >= AGREEING && lasted >= confirmation
 }

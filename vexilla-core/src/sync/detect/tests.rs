@@ -14,6 +14,7 @@ const TIMES: Times = Times {
     cache_interval: Duration::from_secs(3),
     loss_confirmation: Duration::from_secs(60),
     full_interval: Duration::from_millis(FULL),
+    most_gap: Duration::from_secs(30),
 };
 
 const CHANGE: Option<Verdict> = Some(Verdict::Load(Reason::Change));
@@ -47,7 +48,7 @@ impl Case {
         let mut case = Self::empty();
         assert_eq!(case.poll(Some(id), flags), CHANGE);
         case.after(SETTLING).poll(Some(id), flags);
-        case.after(60_000);
+        case.after(FULL);
         assert_eq!(case.poll(Some(id), &[]), None);
         case
     }
@@ -143,7 +144,7 @@ fn an_export_that_never_catches_up_is_late_and_its_id_accepted_after_a_full_inte
         case.after(1_000).poll(Some(4), &OLD);
     }
     let waited = case.now.duration_since(Instant::now()).as_millis();
-    assert!(waited < u128::from(75_000 + FULL + SETTLING), "{waited}");
+    assert!(waited < u128::from(2 * FULL + 3 * SETTLING), "{waited}");
     assert_eq!(case.detector.take_accepted(), Some(4));
     assert_eq!(case.detector.take_accepted(), None, "told once");
     assert_eq!(case.doubt(), None);
@@ -406,4 +407,47 @@ fn ids_that_begin_again_under_the_same_flags_count_on() {
     // So does a service that starts then.
     let mut case = Case::loaded(3, &third);
     assert_eq!(case.poll(Some(4), &left), CHANGE);
+}
+
+#[test]
+fn one_answer_without_an_id_loads_no_older_flags_however_long_a_replica_is_stuck() {
+    for (latest, answers) in [(None, 61), (Some(3), 13)] {
+        let mut case = Case::new();
+        let new = [(1, 4), (2, 2), (3, 3)];
+        assert_eq!(case.poll(Some(4), &new), CHANGE);
+        for _ in 0..100 {
+            case.after(1_000).check(Some(4), &OLD, Occasion::Full);
+        }
+        for _ in 1..answers {
+            assert_eq!(case.after(1_000).poll(latest, &OLD), OLDER);
+        }
+        assert_eq!(case.after(1_000).poll(latest, &OLD), ROLLED_BACK);
+    }
+}
+
+#[test]
+fn time_in_which_checks_fail_confirms_nothing() {
+    let mut case = Case::loaded(5, &[(1, 1), (2, 5), (3, 3)]);
+    for _ in 0..5 {
+        assert_eq!(case.poll(Some(3), &OLD), OLDER);
+        assert_eq!(case.after(1_000).poll(Some(3), &OLD), OLDER);
+        case.after(20_000).detector.interrupt();
+    }
+    // Nor does time in which nobody checks.
+    let mut case = Case::loaded(5, &[(1, 1), (2, 5), (3, 3)]);
+    for _ in 0..20 {
+        assert_eq!(case.after(31_000).poll(Some(3), &OLD), OLDER);
+    }
+}
+
+#[test]
+fn the_second_of_two_changes_is_seen_however_late_it_is_exported() {
+    let mut case = Case::new();
+    let first = [(1, 4), (2, 2), (3, 3)];
+    assert_eq!(case.poll(Some(5), &first), CHANGE);
+    for _ in 0..60 {
+        assert_eq!(case.after(1_000).poll(Some(5), &first), SAME);
+    }
+    let second = [(1, 4), (2, 5), (3, 3)];
+    assert_eq!(case.after(1_000).poll(Some(5), &second), CHANGE);
 }

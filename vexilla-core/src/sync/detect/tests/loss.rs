@@ -316,3 +316,21 @@ fn an_older_answer_that_is_complete_ends_the_suspicion() {
         assert_eq!(case.after(1_000).poll(Some(51), &flags(1..=50)), OLDER);
     }
 }
+
+#[test]
+fn an_outage_confirms_no_loss() {
+    let mut case = fifty();
+    for _ in 0..10 {
+        assert_eq!(case.poll(None, &[]), SUSPICIOUS);
+        case.after(60_000).detector.interrupt();
+    }
+    assert_eq!(case.flags.len(), 50);
+}
+
+#[test]
+fn without_ids_other_flags_do_not_make_up_for_those_that_are_missing() {
+    let mut case = Case::empty();
+    assert_eq!(case.poll(None, &flags(1..=100)), CHANGE);
+    case.after(60_000);
+    assert_eq!(case.poll(None, &flags(101..=200)), SUSPICIOUS);
+}
