@@ -182,10 +182,20 @@ async fn a_copy_from_a_clock_ahead_has_no_age() {
 
 #[tokio::test(start_paused = true)]
 async fn a_copy_without_flags_makes_nothing_ready() {
+    // A first answer without flags is not worth a copy.
     let model = Model::with_replicas(1, vec![Replica::interval(Duration::ZERO)]);
-    let copy = copy_of(&model).await;
-    model.fault(|_| Some(Fault::Break));
+    let copy = MemoryCopy::default();
     let start = || builder(&model).last_known_good(copy.clone());
+    let vexilla = start().build().await.unwrap();
+    assert!(vexilla.shutdown(SECOND).await.saved);
+    assert_eq!(copy.saves(), 0);
+    // That all were deleted is.
+    model.change(|database| database.create(Flag::boolean("new", true)));
+    let vexilla = start().build().await.unwrap();
+    model.change(|database| database.delete(1));
+    assert!(vexilla.accept_loss().await.unwrap());
+    assert!(vexilla.shutdown(SECOND).await.saved);
+    model.fault(|_| Some(Fault::Break));
     let error = start().build().await.unwrap_err();
     assert_eq!(error.kind(), SourceErrorKind::Unreachable);
     let vexilla = start().start_without_flags().build().await.unwrap();

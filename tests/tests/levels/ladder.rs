@@ -79,7 +79,7 @@ async fn flags_that_are_too_old_give_way_to_defaults_and_come_back() {
     let flags = vexilla.flags(Context::new("u"));
     assert!(!flags.bool("new") && flags.bool("known") && flags.bool("urgent"));
     assert!(flags.evaluate("known").is_stale() && flags.evaluate("urgent").is_stale());
-    assert_eq!(logged("flags are defaults"), 1);
+    assert_eq!(logged("no usable flags are loaded"), 1);
     let change = changes.next().await.unwrap();
     assert_eq!(change.added, BTreeSet::from(["known".to_owned()]));
     assert_eq!(change.changed, BTreeSet::from(["new".to_owned()]));
@@ -146,7 +146,7 @@ fn without_its_runtime_the_clock_goes_on() {
         suspend(SECOND / 100).await;
         assert!(!is_on(&vexilla), "there is none");
         assert_eq!(vexilla.status().level, Level::Defaults);
-        assert_eq!(logged("flags are defaults"), 1);
+        assert_eq!(logged("no usable flags are loaded"), 1);
         assert!(vexilla.is_stale());
     });
 }
