@@ -282,7 +282,7 @@ async fn a_failure_is_logged_with_what_is_still_held() {
     let source = Scripted::fails(1, 2);
     let vexilla = start(&source).await;
     vexilla.refresh().await.unwrap_err();
-    assert_eq!(logged("could not be checked"), 1);
+    assert_eq!(logged("the check failed"), 1);
     assert_eq!(logged("flags=1"), 2, "the flags that came, and that stay");
 }
 

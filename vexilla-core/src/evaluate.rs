@@ -341,8 +341,8 @@ impl<'a> Evaluation<'a> {
         Some(FlagError::new(code, message))
     }
 
-    /// Whether the flags may be out of date: no check of the source succeeded
-    /// within three poll intervals.
+    /// Whether the flags may have been out of date when they were pinned: the
+    /// level was another than live.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.stale

@@ -14,7 +14,7 @@ use crate::flag::{Flag, Segment};
 ///
 /// Flagr has none of these limits. They keep one careless or hostile flag from
 /// taking the memory or the time of the whole service. The defaults are far
-/// above what people edit by hand. They apply to
+/// above what hand-written flags need. They apply to
 /// [`Snapshot::new`](crate::Snapshot::new) and
 /// [`Vexilla::fixed`](crate::Vexilla::fixed) too, except for
 /// [`flags`](Self::flags) and [`compile_time`](Self::compile_time), which are

@@ -25,7 +25,7 @@
 //! `{"error":"…"}`: 400 for a body that is not what the endpoint reads, 401
 //! without the token, 403 for what a listener of its own refuses, 404, 405, 413
 //! for a body over the limit. Bodies are read as JSON whatever their content
-//! type says. What cannot be answered is said before the body is read.
+//! type says. Where possible, a request is refused before its body is read.
 //!
 //! **Ready** means that there is data: [`Level::Live`](crate::Level),
 //! `Stale` or `Restored`. Embedded flags and emergency defaults do not make a

@@ -158,7 +158,7 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// Makes the flags be found.
+    /// Builds the indexes.
     fn index(&mut self) {
         let ids = self.flags().map(|flag| Some(flag.id).filter(|id| *id != 0));
         let ids = Index::new(&ids.collect::<Vec<_>>());

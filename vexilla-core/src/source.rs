@@ -28,6 +28,12 @@ pub const DEFAULT_MAX_BYTES: usize = 64 << 20;
 
 /// Where flags come from.
 ///
+/// A source that reads its flags with [`FlagSet::from_export`](crate::FlagSet::from_export)
+/// is judged as a Flagr server: a set that lacks flags has to be confirmed, see
+/// [`loss_confirmation`](crate::VexillaBuilder::loss_confirmation). Flags that are read
+/// with [`FlagSet::from_json`](crate::FlagSet::from_json), or made in code, are loaded
+/// as they come, like those of a flags file.
+///
 /// ```
 /// use vexilla_core::{FlagSet, Source, SourceError};
 ///
@@ -71,6 +77,10 @@ pub trait Source: Send + Sync + 'static {
     ///
     /// `None`, the default, and 0 mean that the source has none: flags are
     /// fetched at each poll and compared by content.
+    ///
+    /// The ID is compared with the `SnapshotID`s of the flags: each change, a
+    /// deletion included, must take the next one. A set that lacks flags is loaded
+    /// at once only if the ID rose enough to explain that.
     ///
     /// # Errors
     ///

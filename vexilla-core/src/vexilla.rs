@@ -111,9 +111,9 @@ impl Vexilla {
         Arc::clone(self.pin().snapshot())
     }
 
-    /// Whether the flags may be out of date: no check of the source succeeded
-    /// within three poll intervals. Goes by the clock, whether or not the
-    /// refreshing still runs. See [`status`](Self::status).
+    /// Whether the flags may be out of date: the level of the
+    /// [`status`](Self::status) is another than live. Follows the clock, whether or
+    /// not the refreshing still runs.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.pin().served().stale

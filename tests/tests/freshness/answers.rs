@@ -237,7 +237,7 @@ async fn a_database_that_was_rolled_back_is_believed_and_logged() {
         let rolled_back = logged("went back to older flags");
         let (missing, gone) = (
             logged("lacks flags is kept aside"),
-            logged("flags are gone"),
+            logged("flags were lost"),
         );
         let expected = match (lost, older) {
             (true, _) => (0, 1),

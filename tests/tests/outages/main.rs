@@ -296,7 +296,7 @@ async fn kept_aside(name: &str, lose: fn(&FakeFlagr), left: u64) {
         panic!("{loud:?}");
     };
     assert!(missing.contains("lacks flags is kept aside"), "{loud:?}");
-    assert!(gone.contains("flags are gone"), "{loud:?}");
+    assert!(gone.contains("flags were lost"), "{loud:?}");
 }
 
 #[tokio::test]

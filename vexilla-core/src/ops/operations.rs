@@ -146,7 +146,7 @@ impl Operations {
             Route::Refresh => match request.query_sent() {
                 "" | "accept-loss=false" => return Ok(Answer::Refresh),
                 "accept-loss=true" => {
-                    tracing::warn!("an operator accepts whatever the source answers");
+                    tracing::warn!("an operator accepts a loss of flags");
                     return Ok(Answer::AcceptLoss);
                 }
                 _ => OpsResponse::refusal(400, "the only parameter is accept-loss=true or =false"),

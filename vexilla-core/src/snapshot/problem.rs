@@ -47,7 +47,7 @@ impl Problems {
     pub(super) fn joined(self) -> Option<String> {
         let Self { mut joined, more } = self;
         if more > 1 {
-            joined.push_str(&format!("; and {} problems more", more - 1));
+            joined.push_str(&format!("; and {} more problems", more - 1));
         }
         (!joined.is_empty()).then_some(joined)
     }

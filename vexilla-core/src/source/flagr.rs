@@ -160,7 +160,7 @@ impl FlagrSource {
         }
     }
 
-    /// Why an answer of another status is none.
+    /// The error for an answer of another status than 200.
     fn refused(&self, route: &str, response: &Response) -> SourceError {
         let (host, status) = (self.host(), response.status().as_u16());
         let message = match status {

@@ -1,6 +1,6 @@
 //! One request to the source.
 //!
-//! Whatever the source does, an answer or an error comes of it: a panic is
+//! Every request ends with an answer or an error: a panic is
 //! caught, and silence ends at the time limit that the source names
 //! ([`Source::timeouts`](crate::Source::timeouts)).
 

@@ -1,8 +1,8 @@
 //! One check of the source: has something changed, and if so, what is it now?
 //!
-//! A check asks for the latest snapshot ID and, if that is news, for the flags,
-//! and judges what came. A request that fails ends it, and is not repeated: when
-//! the next check may begin is for the back-off to say.
+//! A check reads the latest snapshot ID, downloads the flags if it changed, and
+//! judges them. A failed request ends the check; the back-off decides when the
+//! next one begins.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,13 +147,13 @@ impl Checker {
                 .last_error
                 .is_some_and(|last| last == error.to_string());
         if known {
-            tracing::debug!(source, %error, flags, "flags could not be checked again");
+            tracing::debug!(source, %error, flags, "the check failed again");
         } else {
             tracing::warn!(
                 source,
                 %error,
                 flags,
-                "flags could not be checked; those that are held stay"
+                "the check failed; the loaded flags stay"
             );
         }
     }

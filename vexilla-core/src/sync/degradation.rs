@@ -505,7 +505,7 @@ fn status(
         last_success: age.and_then(|age| SystemTime::now().checked_sub(age)),
         age,
         consecutive_failures: book.consecutive_failures,
-        last_error: book.last_error.clone(),
+        last_error: book.last_error.clone().or_else(|| overdue(book)),
         breaker: book.breaker,
         download: book.download.as_ref().map(|(since, progress)| Download {
             since: *since,
@@ -520,6 +520,12 @@ fn status(
             ..book.counts
         },
     }
+}
+
+/// Why flags are stale before any check has failed.
+fn overdue(book: &Book) -> Option<String> {
+    let why = "no check of the source succeeded for three poll intervals; one may be waiting for an answer";
+    (book.level == Level::Stale).then(|| why.to_owned())
 }
 
 fn report(before: Level, status: &Status) {

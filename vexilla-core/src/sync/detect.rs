@@ -105,8 +105,8 @@ pub(super) enum Verdict {
 pub(super) enum Reason {
     /// They changed.
     Change,
-    /// They changed, and a loss of more than a tenth is explained by the latest
-    /// ID.
+    /// They changed, and more than a tenth was lost: by deletions, as far as the
+    /// latest ID can tell.
     Deletions,
     /// Answers over the confirmation time agree on a loss.
     LossConfirmed,
@@ -117,7 +117,7 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    /// Whether the IDs known so far say nothing about the new flags.
+    /// Whether what is known about snapshot IDs no longer applies.
     fn is_unexplained(self) -> bool {
         matches!(
             self,
@@ -173,8 +173,8 @@ pub(super) struct Detector {
     has_ids: bool,
     announced: Option<Announced>,
     loaded: Option<Contents>,
-    /// Flags whose `SnapshotID` was greater than the latest ID when the IDs began
-    /// again. It says nothing any more.
+    /// Flags whose `SnapshotID` is from before the IDs restarted; it is ignored
+    /// when answers are compared.
     outdated: Contents,
     base: Base,
     /// The loaded flags are those of a restored copy.
@@ -228,8 +228,8 @@ impl Detector {
         }
     }
 
-    /// The loaded flags were restored, and were current for this ID, 0 if that
-    /// is unknown, so long ago.
+    /// The loaded flags are those of a copy, saved `age` ago for the snapshot ID
+    /// `id`, 0 if that is unknown.
     pub(super) fn restore(&mut self, contents: Contents, id: u64, age: Duration, now: Instant) {
         self.newest = contents.version();
         self.newest_at = now.checked_sub(age);
@@ -253,8 +253,10 @@ impl Detector {
 
     /// Loads contents without judging them: their source has no replicas and no
     /// cache.
-    pub(super) fn believe(&mut self, contents: Contents) {
+    pub(super) fn load_unjudged(&mut self, contents: Contents) {
+        let before = self.loaded.take();
         *self = Self::new(self.times);
+        self.lost = before.is_some_and(|before| before.loses_many(&contents));
         self.loaded = Some(contents);
     }
 
@@ -269,7 +271,7 @@ impl Detector {
     }
 
     /// Contents without the `SnapshotID`s that are greater than the latest ID:
-    /// the IDs began again.
+    /// the IDs restarted.
     fn outdate(&mut self, contents: &Contents, latest: Option<u64>) -> Contents {
         if let Some(latest) = latest {
             self.outdated.extend(contents.above(latest));
@@ -291,7 +293,7 @@ impl Detector {
             .as_ref()
             .map(|before| before.difference(contents).missing);
         if reason.is_unexplained() {
-            // Nothing that was known of the IDs holds for these flags.
+            // What is known about snapshot IDs does not apply to these flags.
             self.confirmed = None;
             self.announced = None;
             self.has_ids = false;

@@ -149,9 +149,7 @@ pub(super) async fn restored(
     let name = source.name();
     if identity != Identity::of(&source.identity()) {
         let message = if saved_of == name {
-            format!(
-                "the copy is of another source that is called {name}, too: at another path, say, or by another scheme"
-            )
+            format!("the copy belongs to another source named {name}: its path or scheme differs")
         } else {
             format!("the copy is of {saved_of}, and the flags are to be of {name}")
         };

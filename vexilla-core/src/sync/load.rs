@@ -33,9 +33,9 @@ impl Checker {
                 };
                 self.detector.judge(&answer, Instant::now().into_std())
             }
-            // A file, or code, has no replicas and no cache.
-            _ => {
-                self.detector.believe(fetched.contents.clone());
+            // They have no replicas and no cache.
+            Origin::File => {
+                self.detector.load_unjudged(fetched.contents.clone());
                 match same_flags {
                     true => Verdict::Same,
                     false => Verdict::Load(Reason::Change),
@@ -68,7 +68,7 @@ impl Checker {
             tracing::warn!(
                 source = self.source.name(),
                 id,
-                "the export did not change within a full-refresh interval after this snapshot ID; it is taken for that of a flag that was created and deleted in between"
+                "the export did not change for a full-refresh interval after this snapshot ID; assuming a flag that was created and deleted in between"
             );
         }
         if std::mem::take(&mut self.doubt) {
@@ -160,12 +160,11 @@ impl Checker {
         let message = match reason {
             Reason::Change => return,
             Reason::Deletions => {
-                let message = "many flags were deleted, as the latest snapshot ID confirms";
-                tracing::warn!(source, before, now, version, "{message}");
+                tracing::warn!(source, before, now, version, "many flags were deleted");
                 return;
             }
             Reason::LossConfirmed => {
-                "flags are gone: answers agreed over the confirmation time, and the loss is accepted"
+                "flags were lost: answers agreed on it over the confirmation time"
             }
             Reason::RolledBack => {
                 "the source went back to older flags, as after its database was restored; they are loaded"

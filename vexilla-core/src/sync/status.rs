@@ -1,4 +1,4 @@
-//! How well the flags are: what [`Vexilla::status`](crate::Vexilla::status)
+//! How fresh the flags are: what [`Vexilla::status`](crate::Vexilla::status)
 //! tells, and when it changes.
 //!
 //! # The ladder
@@ -58,7 +58,7 @@ impl fmt::Display for Level {
     }
 }
 
-/// How well the flags are, at one moment.
+/// How fresh the flags are, at one moment.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Status {
@@ -164,13 +164,15 @@ impl Status {
         }
     }
 
-    /// Whether a status says the same as another, but for times, counts and
-    /// downloads.
+    /// Whether a status says the same as another, but for what changes at each
+    /// check: times, counts, downloads, failures in a row and the breaker.
     pub(super) fn says_the_same(&self, other: &Self) -> bool {
         let timeless = |status: &Self| Self {
             last_success: None,
             age: None,
             download: None,
+            consecutive_failures: 0,
+            breaker: BreakerState::Closed,
             counts: Counts::default(),
             ..status.clone()
         };
@@ -191,10 +193,12 @@ impl StatusWatch {
         Self(watch::channel(status).1)
     }
 
-    /// Waits for a status that says something else than the one before: not
-    /// for times, [`Counts`] and [`Download`]s, which change at each check. `None` when the
-    /// last handle was dropped, and for flags without a source, whose status
-    /// never changes.
+    /// Waits for a status with another level, error, source version, or number of
+    /// flags or problems. What changes at each check (times, [`Counts`],
+    /// [`Download`]s, consecutive failures, the breaker) is no reason. For an alert
+    /// on staleness, compare [`Status::level`] with the one before. `None` when the
+    /// last handle was dropped, and for flags without a source, whose status never
+    /// changes.
     ///
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Status> {

@@ -2,8 +2,9 @@
 //!
 //! One task for each [`Vexilla`](crate::Vexilla) with a source. It waits until
 //! there is a reason to check and the [`backoff`](super::backoff) allows it,
-//! checks, and waits again; nothing that a check comes to ends it. A panic, should one get past the checks, is logged and the
-//! loop goes on. It ends when it is shut down, or with the last handle.
+//! checks, and waits again; no result of a check ends it. A panic, should one get
+//! past the checks, is logged and the loop goes on. It ends when it is shut down,
+//! or with the last handle.
 
 use std::future::pending;
 use std::pin::pin;
@@ -47,7 +48,7 @@ pub(super) struct Worker {
     first: bool,
 }
 
-/// Tells that the loop has ended, however it did.
+/// Reports on drop that the loop has ended.
 pub(super) struct Ended {
     pub(super) inbox: Arc<Inbox>,
     pub(super) degradation: Arc<Degradation>,

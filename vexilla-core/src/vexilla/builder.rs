@@ -81,8 +81,9 @@ impl VexillaBuilder {
     /// How long answers must agree on which flags are missing before a loss of
     /// flags is loaded that Flagr's latest snapshot ID does not explain by
     /// deletions; at least three answers. Until then the loaded flags stay, and
-    /// are stale. [`Vexilla::accept_loss`] loads such flags at once. Default:
-    /// 1 min.
+    /// are stale. [`Vexilla::accept_loss`] loads such flags at once. Only for
+    /// flags of an export; those of a flags file or code are loaded as they come.
+    /// Default: 1 min.
     pub fn loss_confirmation(mut self, time: Duration) -> Self {
         self.settings.loss_confirmation = time;
         self

@@ -53,8 +53,8 @@ impl Detector {
         if !news || known {
             return;
         }
-        // Where change follows change, the back-off goes on; where nothing
-        // follows, the export is late since the first.
+        // Consecutive changes share one back-off. The export is late from the
+        // first change that it does not show.
         let before = self.announced;
         let unshown = before.filter(|before| !before.changed);
         self.announced = Some(Announced {
@@ -143,7 +143,7 @@ impl Detector {
     }
 
     /// An ID that was just accepted although no export has shown its change:
-    /// told once.
+    /// returned once.
     pub(in crate::sync) fn take_accepted(&mut self) -> Option<u64> {
         self.accepted.take()
     }

@@ -2,6 +2,9 @@
 
 use std::cmp::Ordering;
 
+/// A loss of more than a tenth of the flags is large.
+const LARGE: usize = 10;
+
 /// The flags of an export, before the filter: each flag's ID with its
 /// `SnapshotID`, sorted by ID.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,6 +49,12 @@ impl Contents {
 
     pub(super) fn snapshot_ids(&self) -> impl Iterator<Item = u64> {
         self.0.iter().map(|(_, snapshot_id)| *snapshot_id)
+    }
+
+    /// Whether an answer lacks more than a tenth of these flags.
+    pub(super) fn loses_many(&self, answer: &Self) -> bool {
+        let lost = self.difference(answer).missing.len();
+        lost.saturating_mul(LARGE) > self.len()
     }
 
     /// The flags with a greater `SnapshotID`.

@@ -41,10 +41,16 @@ impl fmt::Display for Doubt {
                 missing,
                 loaded,
                 confirmation,
-            } => write!(
-                f,
-                "{missing} of {loaded} flags are missing in the answer of the source, and its latest snapshot ID does not explain that; the loaded flags stay until answers over {confirmation:?} agree or the loss is accepted"
-            ),
+            } => {
+                let why = match missing == loaded {
+                    true => "an answer without flags has to be confirmed",
+                    false => "its latest snapshot ID does not explain that",
+                };
+                write!(
+                    f,
+                    "{missing} of {loaded} flags are missing in the answer of the source, and {why}; the loaded flags stay until answers over {confirmation:?} agree or the loss is accepted"
+                )
+            }
             Self::Older { version } => write!(
                 f,
                 "the source answers with older flags than those loaded, which have snapshot ID {version}; perhaps a replica of Flagr is stuck"

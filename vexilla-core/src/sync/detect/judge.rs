@@ -75,7 +75,7 @@ impl Detector {
         if !(fell && loss) && self.is_older(answer, &evidence, now) {
             return self.older(answer.latest, fell, now);
         }
-        let large = evidence.is_large();
+        let large = loaded.loses_many(answer.contents);
         if loss && evidence.is_suspicious(self.suspicion.as_ref()) {
             (self.older, self.rollback) = (None, None);
             let most = self.times.most_gap;

@@ -31,9 +31,6 @@ use super::streak::Streak;
 
 /// Without snapshot IDs, a loss of 19 of 20 flags is suspicious.
 const SHRUNK: usize = 20;
-/// A loss of more than a tenth is large; at a start from a copy it is
-/// suspicious.
-const LARGE: usize = 10;
 
 /// The flags that the loss is counted from.
 #[derive(Debug, Clone, Default)]
@@ -142,15 +139,9 @@ impl Evidence<'_> {
         }
     }
 
-    /// Whether more than a tenth of the loaded flags is missing.
-    pub(super) fn is_large(&self) -> bool {
-        let lost = self.difference.missing.len();
-        lost.saturating_mul(LARGE) > self.loaded.len()
-    }
-
     /// Whether the loss is to be confirmed before it is believed.
     pub(super) fn is_suspicious(&self, suspicion: Option<&Suspicion>) -> bool {
-        let restored = self.restored && self.is_large();
+        let restored = self.restored && self.loaded.loses_many(self.answer);
         // IDs from after the loss was first seen do not explain it.
         let known = suspicion.is_some_and(|known| known.covered_by(&self.difference.missing));
         self.answer.is_empty() || restored || known || !self.is_explained()
