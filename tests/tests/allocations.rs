@@ -354,3 +354,29 @@ fn a_regular_expression_allocates_nothing_from_the_second_match_of_a_thread_on()
     });
     assert_eq!(match_both(), [0, 0]);
 }
+
+/// The interpreter copies the whole list at each step if it does not see that the
+/// list that is added is written out.
+#[test]
+fn a_cel_comprehension_that_adds_constants_is_linear_in_its_list() {
+    for expression in [
+        "ctx.l.map(x, 1).size() > 0",
+        "'a' in ctx.l.map(x, true, 'a')",
+    ] {
+        let constraint = Constraint::new("l", "CEL", expression);
+        let on = flag(
+            "f",
+            Variant::new("on"),
+            Segment::new().constraint(constraint),
+        );
+        let vexilla = Vexilla::fixed([on]);
+        let bytes = |count: i32| {
+            let list = Value::List((0..count).map(Value::from).collect());
+            let flags = vexilla.flags(Context::new("u").with("l", list));
+            assert!(flags.try_bool("f").unwrap().is_some(), "{expression}");
+            measure(|| _ = black_box(flags.variant("f"))).bytes_total
+        };
+        let (once, twice) = (bytes(1_000), bytes(2_000));
+        assert!(twice < 3 * once, "{expression}: {once}, then {twice} bytes");
+    }
+}

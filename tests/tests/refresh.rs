@@ -296,3 +296,35 @@ async fn overrides_outlive_a_refresh() {
     vexilla.set_overrides(vexilla_core::Overrides::new());
     assert!(!vexilla.flags(Context::new("u")).bool("even"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_source_whose_names_and_limits_panic_is_read_all_the_same() {
+    struct Panicking;
+
+    impl Source for Panicking {
+        fn name(&self) -> String {
+            panic!("no name")
+        }
+
+        fn identity(&self) -> String {
+            panic!("no identity")
+        }
+
+        fn timeouts(&self) -> vexilla_core::SourceTimeouts {
+            panic!("no limits")
+        }
+
+        async fn fetch(&self) -> Result<FlagSet, SourceError> {
+            Ok([Flag::boolean("on", true)].into())
+        }
+    }
+
+    let vexilla = Vexilla::builder(Panicking).build().await.unwrap();
+    assert!(vexilla.flags(Context::new("u")).bool("on"));
+    assert!(!vexilla.refresh().await.unwrap());
+    let status = vexilla.status();
+    assert_eq!(
+        (status.level, status.last_error),
+        (vexilla_core::Level::Live, None)
+    );
+}

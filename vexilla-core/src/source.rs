@@ -166,11 +166,11 @@ pub(crate) type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Se
 #[cfg(feature = "refresh")]
 impl<S: Source> AnySource for S {
     fn name(&self) -> String {
-        Source::name(self)
+        caught(|| Source::name(self)).unwrap_or_else(|| "a source whose name panicked".to_owned())
     }
 
     fn identity(&self) -> String {
-        Source::identity(self)
+        caught(|| Source::identity(self)).unwrap_or_default()
     }
 
     fn fetch<'a>(
@@ -181,7 +181,7 @@ impl<S: Source> AnySource for S {
     }
 
     fn timeouts(&self) -> SourceTimeouts {
-        Source::timeouts(self)
+        caught(|| Source::timeouts(self)).unwrap_or_default()
     }
 
     fn latest(&self) -> BoxFuture<'_, Result<Option<u64>, SourceError>> {
@@ -191,4 +191,10 @@ impl<S: Source> AnySource for S {
     fn changed(&self) -> BoxFuture<'_, ()> {
         Box::pin(Source::changed(self))
     }
+}
+
+/// What foreign code gives; `None` if it panics.
+#[cfg(feature = "refresh")]
+fn caught<T>(give: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(give)).ok()
 }

@@ -67,7 +67,7 @@ mod tests {
         (0..100_000).for_each(|_| problems.push(|| "é".repeat(300)));
         let joined = problems.joined().unwrap();
         assert!(joined.len() <= MAX_PROBLEM, "{}", joined.len());
-        assert!(joined.ends_with("é…; and 99998 problems more"), "{joined}");
+        assert!(joined.ends_with("é…; and 99998 more problems"), "{joined}");
     }
 
     #[test]

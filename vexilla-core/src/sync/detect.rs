@@ -303,9 +303,13 @@ impl Detector {
         let lost = lost.is_some_and(|lost| !lost.is_empty());
         self.lost = lost && reason != Reason::Change;
         if lost {
-            let time = match reason.is_unexplained() {
-                true => self.times.full_interval,
-                false => self.times.loss_confirmation,
+            // If each ID is accounted for, the loss is hardly a fault.
+            let before = before.as_ref().unwrap_or(contents);
+            let spare = |latest| self.base.spare_ids(before, contents, latest);
+            let is_certain = !reason.is_unexplained() && answer.latest.and_then(spare) == Some(0);
+            let time = match is_certain {
+                true => self.times.loss_confirmation,
+                false => self.times.full_interval,
             };
             self.compare_until = now.checked_add(time).max(self.compare_until);
         }

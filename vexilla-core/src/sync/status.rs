@@ -164,15 +164,13 @@ impl Status {
         }
     }
 
-    /// Whether a status says the same as another, but for what changes at each
-    /// check: times, counts, downloads, failures in a row and the breaker.
+    /// Whether a status says the same as another, but for times, counts and
+    /// downloads.
     pub(super) fn says_the_same(&self, other: &Self) -> bool {
         let timeless = |status: &Self| Self {
             last_success: None,
             age: None,
             download: None,
-            consecutive_failures: 0,
-            breaker: BreakerState::Closed,
             counts: Counts::default(),
             ..status.clone()
         };
@@ -193,12 +191,11 @@ impl StatusWatch {
         Self(watch::channel(status).1)
     }
 
-    /// Waits for a status with another level, error, source version, or number of
-    /// flags or problems. What changes at each check (times, [`Counts`],
-    /// [`Download`]s, consecutive failures, the breaker) is no reason. For an alert
-    /// on staleness, compare [`Status::level`] with the one before. `None` when the
-    /// last handle was dropped, and for flags without a source, whose status never
-    /// changes.
+    /// Waits for a status that differs from the one before in more than times,
+    /// [`Counts`] and [`Download`]s. In an outage each failed check is such a
+    /// status: for an alert on staleness, compare [`Status::level`] with the one
+    /// before. `None` when the last handle was dropped, and for flags without a
+    /// source, whose status never changes.
     ///
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Status> {

@@ -275,11 +275,33 @@ impl Compiler<'_, '_> {
         if let Some(target) = node.target.as_mut() {
             **target = self.expression(std::mem::take(&mut **target), depth + 1)?;
         }
-        node.args = self.all(node.args, depth + 1)?;
+        node.args = if is_accumulation {
+            let args = node.args.into_iter();
+            args.map(|added| self.added(added, depth + 1))
+                .collect::<Result<_, _>>()?
+        } else {
+            self.all(node.args, depth + 1)?
+        };
         Ok(IdedExpr {
             id,
             expr: Expr::Call(node),
         })
+    }
+
+    /// What a comprehension adds to its result. The interpreter appends a list in
+    /// place only where it is written out: any other is added by copying all that
+    /// there is, so that a comprehension would take the square of its length.
+    fn added(&mut self, node: IdedExpr, depth: usize) -> Result<IdedExpr, Refusal> {
+        match node.expr {
+            Expr::List(mut list) => {
+                list.elements = self.all(list.elements, depth + 1)?;
+                Ok(IdedExpr {
+                    id: node.id,
+                    expr: Expr::List(list),
+                })
+            }
+            _ => self.expression(node, depth),
+        }
     }
 
     /// The name of the attribute in `ctx["name"]`.

@@ -73,6 +73,8 @@ impl Detector {
             restored: self.restored,
         };
         if !(fell && loss) && self.is_older(answer, &evidence, now) {
+            // Answers that differ do not agree on a loss.
+            self.suspicion = None;
             return self.older(answer.latest, fell, now);
         }
         let large = loaded.loses_many(answer.contents);

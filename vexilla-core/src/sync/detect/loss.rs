@@ -50,9 +50,19 @@ impl Base {
     /// Whether the latest snapshot ID can explain by deletions what an answer
     /// lacks of these flags and of the flags that are loaded.
     pub(super) fn explains(&self, loaded: &Contents, answer: &Contents, latest: u64) -> bool {
-        let Some(rise) = latest.checked_sub(self.id) else {
-            return false;
-        };
+        self.spare_ids(loaded, answer, latest).is_some()
+    }
+
+    /// How many of the IDs since then belong neither to a flag that was seen nor
+    /// to a deletion: those of flags that were edited several times, say. `None` if
+    /// there are too few for the deletions.
+    pub(super) fn spare_ids(
+        &self,
+        loaded: &Contents,
+        answer: &Contents,
+        latest: u64,
+    ) -> Option<u64> {
+        let rise = latest.checked_sub(self.id)?;
         let mut lost = self.contents.difference(answer).missing;
         lost.extend(loaded.difference(answer).missing);
         lost.sort_unstable();
@@ -64,7 +74,7 @@ impl Base {
         used.sort_unstable();
         used.dedup();
         let needed = u64::try_from(lost.len() + used.len()).unwrap_or(u64::MAX);
-        rise >= needed
+        rise.checked_sub(needed)
     }
 }
 

@@ -334,3 +334,33 @@ fn without_ids_other_flags_do_not_make_up_for_those_that_are_missing() {
     case.after(60_000);
     assert_eq!(case.poll(None, &flags(101..=200)), SUSPICIOUS);
 }
+
+#[test]
+fn older_answers_in_between_end_the_agreement_on_a_loss() {
+    let mut case = fifty();
+    for _ in 0..3 {
+        let verdict = case.after(1_000).check(Some(50), &[], Occasion::Full);
+        assert_eq!(verdict, SUSPICIOUS);
+    }
+    // A stuck replica, for longer than a loss takes to confirm.
+    for second in 0..70 {
+        let verdict = case.after(1_000).poll(Some(50), &flags(1..=49));
+        assert_eq!(verdict, OLDER);
+        let doubt = case
+            .doubt()
+            .is_some_and(|doubt| matches!(doubt, Doubt::Older { .. }));
+        assert_eq!(doubt, second >= 12, "after {second} s");
+    }
+    assert_eq!(case.after(1_000).poll(Some(50), &[]), SUSPICIOUS);
+}
+
+#[test]
+fn a_loss_behind_several_changes_of_one_flag_is_watched_for_a_full_interval() {
+    let mut case = fifty();
+    // A flag was created and edited; each time took an ID.
+    let part: Vec<_> = flags(6..=50).into_iter().chain([(51, 57)]).collect();
+    assert_eq!(case.poll(Some(57), &part), CHANGE);
+    assert_eq!(case.after(200_000).poll(Some(57), &part), SAME);
+    let whole: Vec<_> = flags(1..=50).into_iter().chain([(51, 57)]).collect();
+    assert_eq!(case.after(1_000).poll(Some(57), &whole), CHANGE);
+}
