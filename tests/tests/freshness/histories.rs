@@ -95,6 +95,8 @@ async fn history(seed: u64, steps: usize) -> Result<(), String> {
     if random.chance(30) {
         model.choose(Policy::RoundRobin);
     }
+    // By then all caches have them.
+    sleep(SECOND * 4).await;
     // Some start in the midst of it.
     for _ in 0..random.below(8) {
         model.change(|database| change(database, &mut random));

@@ -22,7 +22,7 @@
 //! | is older, and the latest ID was known and is missing now | the same over the confirmation time of a loss |
 //! | is older, and the latest ID did not fall | kept aside, however long; after four cache intervals without another answer the flags are stale |
 //! | has flags again that were lost, and is not current | loaded when every answer over four cache intervals has them |
-//! | is unchanged, though the ID rose | fetched again; after four cache intervals the flags are stale; after one full-refresh interval the ID is accepted, since it may be that of a flag created and deleted in between |
+//! | does not reach the ID that rose, and lacks no flag | fetched again; after four cache intervals without a change the flags are stale; after one full-refresh interval the ID is accepted, since it may be that of a flag created and deleted in between |
 //! | anything else | loaded |
 //!
 //! After a loss was loaded, flags are fetched at every poll for some time, so
@@ -183,6 +183,8 @@ pub(super) struct Detector {
     newest: u64,
     /// …since this moment.
     newest_at: Option<Instant>,
+    /// When the first flags came after there had been none.
+    filled_at: Option<Instant>,
     older: Option<Streak>,
     /// Older answers in a row of which each shows, in the same way, that the
     /// database may have been rolled back.
@@ -217,6 +219,7 @@ impl Detector {
             restored: false,
             newest: 0,
             newest_at: None,
+            filled_at: None,
             older: None,
             rollback: None,
             fell: None,
@@ -313,6 +316,9 @@ impl Detector {
             };
             self.compare_until = now.checked_add(time).max(self.compare_until);
         }
+        if before.as_ref().is_some_and(Contents::is_empty) {
+            self.filled_at = Some(now);
+        }
         let version = contents.version();
         if version > self.newest {
             self.newest = version;
@@ -326,8 +332,7 @@ impl Detector {
         (self.older, self.rollback) = (None, None);
         self.returning.clear();
         if let Some(announced) = &mut self.announced {
-            announced.changed = true;
-            announced.lost |= lost;
+            announced.progress(lost, anew, now);
         }
         self.reach(answer, now);
     }

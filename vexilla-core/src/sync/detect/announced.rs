@@ -11,16 +11,26 @@ pub(super) struct Announced {
     pub(super) id: Option<u64>,
     /// When the ID rose to this one.
     id_since: Instant,
-    /// Since when an ID is announced without a change of the flags.
+    /// Since when an ID is announced and the flags have not changed.
     since: Instant,
-    /// The flags changed since.
-    pub(super) changed: bool,
-    /// They lost some.
-    pub(super) lost: bool,
+    /// The flags that were loaded since may be what was announced: some are gone,
+    /// and no export reaches the ID of a deletion.
+    pub(super) shown: bool,
+    /// Some are gone.
+    lost: bool,
     /// How often they were fetched since.
     pub(super) fetches: u32,
     /// When to fetch again once the export is late.
     late_fetch: Instant,
+}
+
+impl Announced {
+    /// Flags were loaded: they lost some, or nothing was known of those before.
+    pub(super) fn progress(&mut self, lost: bool, anew: bool, now: Instant) {
+        self.shown |= lost || anew;
+        self.lost |= lost;
+        self.since = now;
+    }
 }
 
 impl Detector {
@@ -56,12 +66,12 @@ impl Detector {
         // Consecutive changes share one back-off. The export is late from the
         // first change that it does not show.
         let before = self.announced;
-        let unshown = before.filter(|before| !before.changed);
+        let unshown = before.filter(|before| !before.shown);
         self.announced = Some(Announced {
             id,
             id_since: now,
             since: unshown.map_or(now, |before| before.since),
-            changed: false,
+            shown: false,
             lost: false,
             fetches: before.map_or(0, |before| before.fetches),
             late_fetch: unshown.map_or(now, |before| before.late_fetch),
@@ -90,7 +100,7 @@ impl Detector {
     /// Whether an announced change should have been in the export by now.
     pub(super) fn is_late(&self, announced: &Announced, now: Instant) -> bool {
         let waited = now.saturating_duration_since(announced.since);
-        announced.id.is_some() && !announced.changed && waited >= self.times.settling()
+        announced.id.is_some() && !announced.shown && waited >= self.times.settling()
     }
 
     /// Ends the waiting for what was announced, once it has been long enough.
@@ -102,20 +112,20 @@ impl Detector {
         let waited = now.saturating_duration_since(announced.id_since);
         let seen = matches!(verdict, Verdict::Load(_));
         let late = now.saturating_duration_since(announced.since) >= settling;
-        if announced.id.is_some() && !announced.changed && late {
+        if announced.id.is_some() && !announced.shown && late {
             announced.late_fetch = now + LATE_AGAIN;
         }
         let never =
-            announced.id.is_some() && !announced.changed && waited >= self.times.full_interval;
+            announced.id.is_some() && !announced.shown && waited >= self.times.full_interval;
         let over = match announced.id {
             // Nothing says what to wait for.
             None => seen || waited >= settling,
-            Some(_) => (announced.changed && waited >= settling) || never,
+            Some(_) => (announced.shown && waited >= settling) || never,
         };
         if over {
             let Announced { id, lost, .. } = *announced;
             let version = self.loaded.as_ref().map(Contents::version);
-            if announced.changed && !lost && version < id {
+            if announced.shown && !lost && version < id {
                 // A deletion would have been seen: perhaps the last of several
                 // changes is not exported yet.
                 let until = now.checked_add(self.times.full_interval);

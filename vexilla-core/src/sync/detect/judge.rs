@@ -175,7 +175,10 @@ impl Detector {
         let recent = |since| now.saturating_duration_since(since) < self.times.settling();
         // The latest ID says that they exist.
         let exists = answer.latest.is_some_and(|latest| latest >= loaded);
-        let stuck = exists && !answer.contents.is_empty() && !evidence.is_explained();
+        if answer.contents.is_empty() {
+            return self.filled_at.is_some_and(recent);
+        }
+        let stuck = exists && !evidence.is_explained();
         stuck || self.newest_at.is_some_and(recent)
     }
 

@@ -164,7 +164,7 @@ fn an_export_is_late_although_the_id_goes_on_rising() {
             version: 3
         })
     );
-    // What it shows at last ends that, though it is not all.
+    // What it shows at last ends that for a while, though it is not all.
     case.after(SETTLING);
     assert_eq!(case.poll(Some(19), &[(1, 7), (2, 2), (3, 3)]), CHANGE);
     assert_eq!(case.doubt(), None);
@@ -441,13 +441,30 @@ fn time_in_which_checks_fail_confirms_nothing() {
 }
 
 #[test]
-fn the_second_of_two_changes_is_seen_however_late_it_is_exported() {
+fn an_export_that_stops_half_way_is_late_and_its_end_is_loaded() {
     let mut case = Case::new();
     let first = [(1, 4), (2, 2), (3, 3)];
     assert_eq!(case.poll(Some(5), &first), CHANGE);
-    for _ in 0..60 {
-        assert_eq!(case.after(1_000).poll(Some(5), &first), SAME);
+    for second in 1..=60 {
+        case.after(1_000).poll(Some(5), &first);
+        let late = (second >= 12).then_some(Doubt::Late {
+            latest: 5,
+            version: 4,
+        });
+        assert_eq!(case.doubt(), late, "after {second} s");
     }
     let second = [(1, 4), (2, 5), (3, 3)];
-    assert_eq!(case.after(1_000).poll(Some(5), &second), CHANGE);
+    assert_eq!(case.after(5_000).poll(Some(5), &second), CHANGE);
+    assert_eq!(case.doubt(), None);
+}
+
+#[test]
+fn a_start_after_a_deletion_is_not_late() {
+    let mut case = Case::empty();
+    assert_eq!(case.poll(Some(9), &OLD), CHANGE);
+    for _ in 0..400 {
+        case.after(1_000).poll(Some(9), &OLD);
+        assert_eq!(case.doubt(), None);
+    }
+    assert_eq!(case.poll(Some(9), &OLD), None);
 }
