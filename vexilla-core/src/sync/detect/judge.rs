@@ -81,8 +81,8 @@ impl Detector {
         if loss && evidence.is_suspicious(self.suspicion.as_ref()) {
             (self.older, self.rollback) = (None, None);
             let most = self.times.most_gap;
-            let suspicion = Suspicion::of(self.suspicion.take(), &difference.missing, most, now);
-            let confirmed = suspicion.streak.confirms(self.times.loss_confirmation);
+            let suspicion = Suspicion::of(self.suspicion.take(), &evidence, most, now);
+            let confirmed = suspicion.is_confirmed(&evidence, self.times.loss_confirmation);
             self.suspicion = Some(suspicion);
             return match confirmed {
                 true => Verdict::Load(Reason::LossConfirmed),
@@ -141,13 +141,12 @@ impl Detector {
     /// A check failed: what answers show is not confirmed by the time until the
     /// next one.
     pub(in crate::sync) fn interrupt(&mut self) {
-        let suspicion = self
-            .suspicion
-            .as_mut()
-            .map(|suspicion| &mut suspicion.streak);
         let rollback = self.rollback.as_mut().map(|(_, streak)| streak);
-        let streaks = [self.older.as_mut(), self.fell.as_mut(), suspicion, rollback];
+        let streaks = [self.older.as_mut(), self.fell.as_mut(), rollback];
         streaks.into_iter().flatten().for_each(Streak::interrupt);
+        if let Some(suspicion) = &mut self.suspicion {
+            suspicion.interrupt();
+        }
         self.returning.values_mut().for_each(Streak::interrupt);
     }
 

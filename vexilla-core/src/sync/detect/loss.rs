@@ -21,9 +21,11 @@
 //! | the source is a flags file or code | loaded |
 //!
 //! A suspicious answer is loaded when answers over the confirmation time agree
-//! on which flags are missing, or when an operator accepts it. An answer in
-//! which nothing is missing ends the suspicion.
+//! on which flags are missing, or when an operator accepts it. Deletions of other
+//! flags meanwhile, which the IDs since then explain, do not lengthen the time. An
+//! answer in which nothing is missing ends the suspicion.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::contents::{Contents, Difference};
@@ -78,46 +80,74 @@ impl Base {
     }
 }
 
-/// A suspicious loss: the flags that are missing, and since when answers agree.
+/// A suspicious loss: the flags that are missing, each with the answers in a row
+/// that lack it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Suspicion {
-    /// ID and `SnapshotID`, sorted by ID.
-    missing: Vec<(u64, u64)>,
-    pub(super) streak: Streak,
+    missing: BTreeMap<u64, Streak>,
+    /// The latest snapshot ID when the loss was first seen.
+    latest: Option<u64>,
 }
 
 impl Suspicion {
-    /// An answer lacks these flags; `known` is the suspicion before it. Answers
-    /// that are further apart than `most` do not follow each other.
+    /// An answer lacks flags; `known` is the suspicion before it. Answers that are
+    /// further apart than `most` do not follow each other.
     pub(super) fn of(
         known: Option<Self>,
-        missing: &[(u64, u64)],
+        evidence: &Evidence<'_>,
         most: Duration,
         now: Instant,
     ) -> Self {
-        let known = known.filter(|known| known.agrees_with(missing));
-        let mut suspicion = known.unwrap_or_else(|| Self {
-            missing: missing.to_vec(),
-            streak: Streak::default(),
+        let (before, latest) = match known {
+            Some(known) => (known.missing, known.latest),
+            None => (BTreeMap::new(), evidence.latest),
+        };
+        let missing = evidence.difference.missing.iter().map(|(id, _)| {
+            let mut streak = before.get(id).copied().unwrap_or_default();
+            streak.count(most, now);
+            (*id, streak)
         });
-        suspicion.streak.count(most, now);
-        suspicion
+        Self {
+            missing: missing.collect(),
+            latest,
+        }
     }
 
     pub(super) fn missing(&self) -> usize {
         self.missing.len()
     }
 
-    /// Whether all that is missing here is missing there, too.
-    fn covered_by(&self, missing: &[(u64, u64)]) -> bool {
-        let there =
-            |flag: &(u64, u64)| missing.binary_search_by_key(&flag.0, |flag| flag.0).is_ok();
-        self.missing.iter().all(there)
+    /// A check failed.
+    pub(super) fn interrupt(&mut self) {
+        self.missing.values_mut().for_each(Streak::interrupt);
     }
 
-    fn agrees_with(&self, missing: &[(u64, u64)]) -> bool {
-        let ids = |flags: &[(u64, u64)]| -> Vec<u64> { flags.iter().map(|flag| flag.0).collect() };
-        ids(&self.missing) == ids(missing)
+    /// Whether each loss was confirmed over so long, or is of a flag that was
+    /// deleted since, as far as the latest ID can tell.
+    pub(super) fn is_confirmed(&self, evidence: &Evidence<'_>, time: Duration) -> bool {
+        let unconfirmed = self
+            .missing
+            .values()
+            .filter(|streak| !streak.confirms(time));
+        let unconfirmed = unconfirmed.count();
+        unconfirmed == 0
+            || (unconfirmed < self.missing.len() && self.explains(unconfirmed, evidence))
+    }
+
+    /// Whether the IDs since the loss was first seen explain so many deletions.
+    fn explains(&self, deletions: usize, evidence: &Evidence<'_>) -> bool {
+        let (Some(first), Some(latest)) = (self.latest, evidence.latest) else {
+            return false;
+        };
+        let newer = evidence.answer.snapshot_ids().filter(|id| *id > first);
+        let needed = u64::try_from(deletions + newer.count()).unwrap_or(u64::MAX);
+        latest.saturating_sub(first) >= needed
+    }
+
+    /// Whether all that is missing here is missing there, too.
+    fn covered_by(&self, missing: &[(u64, u64)]) -> bool {
+        let there = |id: &u64| missing.binary_search_by_key(id, |flag| flag.0).is_ok();
+        self.missing.keys().all(there)
     }
 }
 

@@ -364,3 +364,28 @@ fn a_loss_behind_several_changes_of_one_flag_is_watched_for_a_full_interval() {
     let whole: Vec<_> = flags(1..=50).into_iter().chain([(51, 57)]).collect();
     assert_eq!(case.after(1_000).poll(Some(57), &whole), CHANGE);
 }
+
+#[test]
+fn deletions_meanwhile_do_not_lengthen_the_confirmation_of_a_loss() {
+    let mut case = fifty();
+    // Flag 10 vanished, and another flag is deleted each 25 s.
+    for second in 0..60 {
+        let deleted = second / 25;
+        let part = flags((1..=50).filter(|id| *id != 10 && !(20..20 + deleted).contains(id)));
+        let verdict = case.check(Some(50 + deleted), &part, Occasion::Full);
+        assert_eq!(verdict, SUSPICIOUS, "after {second} s");
+        case.after(1_000);
+    }
+    let part = flags((1..=50).filter(|id| ![10, 20, 21].contains(id)));
+    assert_eq!(case.poll(Some(52), &part), CONFIRMED);
+    // More than the IDs explain have a minute of their own.
+    let mut case = fifty();
+    for _ in 0..60 {
+        let part = flags(1..=49).into_iter().filter(|flag| flag.0 != 10);
+        let verdict = case.check(Some(50), &Vec::from_iter(part), Occasion::Full);
+        assert_eq!(verdict, SUSPICIOUS);
+        case.after(1_000);
+    }
+    let part = flags((1..=49).filter(|id| ![10, 20, 21].contains(id)));
+    assert_eq!(case.poll(Some(51), &part), SUSPICIOUS);
+}
