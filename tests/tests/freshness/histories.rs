@@ -60,7 +60,11 @@ pub(crate) fn change(database: &mut Database, random: &mut Random) {
     let newest = database.flags().max_by_key(|flag| flag.snapshot_id);
     let newest = newest.map(|flag| flag.id);
     match random.weighted(&[30, 15, 10, 10, 10, 10, 10]) {
-        _ if ids.is_empty() => drop(database.create(Flag::boolean("first", true))),
+        // One flag is always left: a set without any has to be confirmed.
+        _ if ids.len() < 2 => {
+            let key = format!("flag-{}", database.max_id());
+            database.create(Flag::boolean(key, true));
+        }
         0 => database.edit(random.pick(&ids), toggle),
         1 if ids.len() < 12 => {
             let key = format!("flag-{}", database.max_id());

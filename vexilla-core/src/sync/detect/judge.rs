@@ -57,7 +57,10 @@ impl Detector {
             return Verdict::Load(Reason::Accepted);
         }
         let difference = loaded.difference(answer.contents);
-        let fell = answer.latest.is_some() && answer.latest < self.confirmed;
+        // Of all that was seen, not only of what was confirmed.
+        let announced = self.announced.and_then(|announced| announced.id);
+        let greatest = self.confirmed.max(announced).max(Some(loaded.version()));
+        let fell = answer.latest.is_some() && answer.latest < greatest;
         let loss = !difference.missing.is_empty();
         if !loss {
             // A complete answer ends the suspicion.
@@ -72,7 +75,7 @@ impl Detector {
             has_ids: self.has_ids,
             restored: self.restored,
         };
-        if !(fell && loss) && self.is_older(answer, &evidence, now) {
+        if !(fell && loss) && self.is_older(answer, &evidence, fell, now) {
             // Answers that differ do not agree on a loss.
             self.suspicion = None;
             return self.older(answer.latest, fell, now);
@@ -151,11 +154,17 @@ impl Detector {
     }
 
     /// Whether an answer shows an earlier state than the loaded one.
-    fn is_older(&self, answer: &Answer<'_>, evidence: &Evidence<'_>, now: Instant) -> bool {
+    fn is_older(
+        &self,
+        answer: &Answer<'_>,
+        evidence: &Evidence<'_>,
+        fell: bool,
+        now: Instant,
+    ) -> bool {
         let difference = evidence.difference;
         let (version, loaded) = (answer.contents.version(), evidence.loaded.version());
         let current = answer.latest.is_some_and(|latest| version >= latest);
-        if current && answer.latest >= self.confirmed {
+        if current && !fell {
             return false;
         }
         if difference.goes_back {

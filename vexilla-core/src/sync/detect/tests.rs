@@ -468,3 +468,16 @@ fn a_start_after_a_deletion_is_not_late() {
     }
     assert_eq!(case.poll(Some(9), &OLD), None);
 }
+
+#[test]
+fn a_rollback_to_the_confirmed_id_is_one() {
+    let mut case = Case::loaded(3, &OLD);
+    // The ID 5 was announced, and no export has reached it.
+    assert_eq!(case.poll(Some(5), &[(1, 4), (2, 2), (3, 3)]), CHANGE);
+    for _ in 0..12 {
+        assert_eq!(
+            case.after(1_000).check(Some(3), &OLD, Occasion::Full),
+            OLDER
+        );
+    }
+}
