@@ -9,7 +9,7 @@
 //! | The last attempt | poll or full refresh | notification | a caller who waits |
 //! |---|---|---|---|
 //! | succeeded | not limited | 50 ms after its end | 50 ms after its end |
-//! | failed, and the next may well succeed | a short delay (below) after its beginning, doubled at each failure in a row up to the poll interval | the same | the same, at most about 1 s after its end |
+//! | failed, and the next may well succeed | a short delay (below) after its beginning, which grows at each failure in a row up to the poll interval | the same | the same, at most about 1 s after its end |
 //! | failed otherwise (no set of flags, too large) | a poll interval | the same | as above |
 //! | was refused (401, 403, 404, 501, …) | the slow retry interval | as a caller who waits | as above |
 //! | failed with `Retry-After` | not before that time is over | the same | as above |
@@ -277,10 +277,20 @@ impl Backoff {
             .min(interval)
     }
 
-    /// A delay that doubles at each failure up to the longest.
+    /// A delay that grows at each failure up to the longest: by half below a
+    /// second, so that short poll intervals see several attempts before flags are
+    /// stale, and to twice as much from there on.
     fn grown(&self, longest: Duration, random: f64) -> Duration {
-        let doubled = self.failures.saturating_sub(1).min(31);
-        let delay = self.first_delay().saturating_mul(1 << doubled);
+        let mut delay = self.first_delay();
+        for _ in 1..self.failures {
+            if delay >= longest {
+                break;
+            }
+            delay = match delay < Duration::from_secs(1) {
+                true => delay / 2 * 3,
+                false => delay.saturating_mul(2),
+            };
+        }
         if delay < longest {
             jittered(delay, 0.5, 1.0, random)
         } else {

@@ -59,12 +59,14 @@ impl Bench {
 }
 
 #[test]
-fn delays_double_from_a_quarter_of_a_second_up_to_the_poll_interval() {
+fn delays_grow_from_a_quarter_of_a_second_up_to_the_poll_interval() {
     let mut bench = Bench::new(LIMITS);
-    // Three quarters of 250 ms, 500 ms, …, in the middle of the range.
-    for half_millis in [375, 750, 1_500, 3_000, 6_000, 12_000, 20_000, 20_000] {
+    // Three quarters of 250 ms, 375 ms, …, in the middle of the range.
+    for micros in [
+        187_500, 281_250, 421_875, 632_812, 949_218, 1_898_437, 3_796_875, 10_000_000, 10_000_000,
+    ] {
         bench.attempt(Ended::Failed);
-        assert_eq!(bench.wait(Demand::Schedule), half_millis * MILLI / 2);
+        assert_eq!(bench.wait(Demand::Schedule).as_micros(), micros);
         bench.pass();
     }
     bench.attempt(Ended::Succeeded);
@@ -87,9 +89,9 @@ fn an_attempt_that_got_halfway_starts_the_delays_anew_once() {
         for _ in 0..5 {
             bench.attempt(Ended::Failed);
         }
-        for times in [1, 2, 4] {
+        for quarters in [4, 6, 9] {
             bench.attempt(Ended::FailedHalfway);
-            assert_eq!(bench.wait(Demand::Schedule), FIRST * times);
+            assert_eq!(bench.wait(Demand::Schedule), FIRST * quarters / 4);
         }
         assert_eq!(bench.backoff.state(), BreakerState::Open);
         bench.attempt(Ended::Succeeded);
@@ -122,11 +124,11 @@ fn what_will_fail_again_is_retried_at_the_poll_interval() {
 #[test]
 fn a_refusal_is_retried_slowly_but_for_those_who_know_more() {
     let mut bench = Bench::new(LIMITS);
-    for half_millis in [375, 750, 2_000, 2_000] {
+    for micros in [187_500, 281_250, 421_875, 632_812, 1_000_000, 1_000_000] {
         bench.attempt(Ended::Refused);
         assert_eq!(bench.wait(Demand::Schedule), 60 * SECOND);
         for demand in [Demand::Notification, Demand::SourceChanged, Demand::Caller] {
-            assert_eq!(bench.wait(demand), half_millis * MILLI / 2);
+            assert_eq!(bench.wait(demand).as_micros(), micros);
         }
     }
     assert_eq!(bench.backoff.state(), BreakerState::Closed);
@@ -188,7 +190,7 @@ fn an_attempt_that_is_never_reported_delays_nothing() {
     assert_eq!(bench.backoff.earliest(Demand::Schedule), next);
     bench.now += 3_600 * SECOND;
     bench.slow_attempt(Ended::Failed, Duration::ZERO, None);
-    assert_eq!(bench.wait(Demand::Schedule), FIRST * 2);
+    assert_eq!(bench.wait(Demand::Schedule), FIRST * 3 / 2);
 }
 
 #[test]

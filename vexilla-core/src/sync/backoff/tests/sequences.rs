@@ -60,9 +60,10 @@ fn expected(history: &[Step], limits: &Limits, demand: Demand) -> (f64, f64) {
         return (wait, wait);
     }
     let first = (poll / 20.0).clamp(25.0, 250.0).min(poll);
-    let doubled = first * 2_f64.powi(i32::try_from(failures).unwrap() - 1);
-    let grown = |longest: f64| match doubled < longest {
-        true => (doubled * 0.5, doubled),
+    let grows = |delay: f64| delay * if delay < 1_000.0 { 1.5 } else { 2.0 };
+    let delay = (1..failures).fold(first, |delay, _| grows(delay).min(1e12));
+    let grown = |longest: f64| match delay < longest {
+        true => (delay * 0.5, delay),
         false => (longest * 0.9, longest * 1.1),
     };
     let takes = last.takes as f64;
