@@ -22,7 +22,7 @@ impl Generator {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below this one; 0 if there is none.
+    /// A number below `end`; 0 if `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
         let end = end.max(1) as u64;
         usize::try_from(self.next() % end).unwrap_or(0)

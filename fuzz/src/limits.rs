@@ -3,7 +3,7 @@
 //! They are of lengths and of bytes that are allocated at a time, counted, so
 //! that they hold on every machine.
 
-/// The most bytes of an error, whatever it is about.
+/// The most bytes of any error.
 pub(crate) const ERROR: usize = 4 << 10;
 
 /// The most bytes of a flag's problem.

@@ -66,7 +66,7 @@ async fn compiling_that_takes_too_long_is_an_error_and_the_loop_goes_on() {
     assert!(vexilla.refresh().await.is_ok());
 }
 
-/// A source that tells when it is dropped.
+/// A source that reports when it is dropped.
 struct Telling {
     flags: MemorySource,
     dropped: Mutex<mpsc::Sender<()>>,

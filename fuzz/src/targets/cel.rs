@@ -97,7 +97,7 @@ fn seeds(recorded: &Recorded) -> Vec<Vec<u8>> {
 }
 
 /// - Compiling twice gives the same problem, or the same answer.
-/// - Owned and borrowed contexts get the same answer, and the explanation tells
+/// - Owned and borrowed contexts get the same answer, and the explanation gives
 ///   that one.
 /// - Problems are short, and one evaluation takes bounded memory.
 pub fn run(data: &[u8]) {

@@ -72,7 +72,7 @@ fn seeds(recorded: &Recorded) -> Vec<Vec<u8>> {
 }
 
 /// - Compiling twice gives the same problem, or the same answers.
-/// - Owned and borrowed contexts get the same answer, and the explanation tells
+/// - Owned and borrowed contexts get the same answer, and the explanation gives
 ///   that one.
 /// - Where the constraint can be written in CEL, that answers the same.
 /// - Problems are short; evaluating and explaining take bounded memory.

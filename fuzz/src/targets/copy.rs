@@ -43,7 +43,7 @@ fn seeds(recorded: &Recorded) -> Vec<Vec<u8>> {
     .collect()
 }
 
-/// - Whatever the bytes are, decoding gives a copy or a short error.
+/// - Decoding any bytes gives a copy or a short error.
 /// - A copy that is decoded comes back when it is encoded and decoded again.
 /// - One flipped bit makes a copy invalid.
 /// - A copy that does not say which source it is of is invalid.

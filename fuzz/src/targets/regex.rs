@@ -98,7 +98,7 @@ pub fn run(data: &[u8]) {
     let Some(matched) = is_match(&pattern, &subject) else {
         return;
     };
-    // A `\Q` without `\E` quotes whatever stands behind the pattern.
+    // A `\Q` without `\E` quotes what follows the pattern.
     if pattern.contains("\\Q") {
         return;
     }

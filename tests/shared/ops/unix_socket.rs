@@ -12,7 +12,7 @@ use crate::adapter::ops::{
     ListenerOptions, Operations, OpsError, OpsListener, Webhook, WebhookListener,
 };
 
-/// A folder of its own, removed in the end.
+/// A temporary folder, removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
