@@ -155,9 +155,15 @@ fn the_same_for_another_user_than_root() {
         println!("PASSED OVER: this user is none for whom permissions do not count");
         return;
     }
-    // Where that user may execute it.
+    // Where that user may execute it. Another process writes the copy: a file that this process had open
+    // for writing would be open in the children of other tests, too, and then cannot be executed.
     let program = folder.path("tests");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let copied = Command::new("cp")
+        .arg(std::env::current_exe().unwrap())
+        .arg(&program)
+        .status()
+        .unwrap();
+    assert!(copied.success());
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let tests = [
         "unix::permissions_are_respected",
