@@ -20,8 +20,8 @@ use allocation_counter::measure;
 use serde_json::json;
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
 use vexilla_core::{
-    BoolFlag, Context, ContextRef, EmptyEntity, Flags, FloatFlag, IntFlag, Map, Overrides, Reason,
-    StringFlag, Value, ValueRef, Vexilla,
+    BoolFlag, Context, ContextRef, EmptyEntity, FlagSet, Flags, FloatFlag, IntFlag, Limits, Map,
+    Overrides, Reason, StringFlag, Value, ValueRef, Vexilla,
 };
 
 /// Keys of flags that answer each in another way, the last one that of none.
@@ -353,6 +353,41 @@ fn a_regular_expression_allocates_nothing_from_the_second_match_of_a_thread_on()
         assert_eq!(second.join().unwrap(), [0, 0]);
     });
     assert_eq!(match_both(), [0, 0]);
+}
+
+/// Each of these expressions needs a new state for almost each byte of the text.
+#[test]
+fn what_searches_keep_has_a_limit_over_all_regular_expressions() {
+    const FLAGS: usize = 30;
+
+    let text: String = (0..1024_u32)
+        .map(|n| char::from(b'a' + (n.wrapping_mul(2_654_435_761) >> 13 & 1) as u8))
+        .collect();
+    let kept = |cache: usize| {
+        let flags: FlagSet = (0..FLAGS)
+            .map(|n| {
+                let pattern = format!("\"[ab]*a[ab]{{{}}}[^ab]\"", n + 20);
+                let segment = segment([("text", "EREG", &pattern)]);
+                flag(&format!("flag-{n}"), Variant::new("on"), segment)
+            })
+            .collect();
+        let limits = Limits::new().regex_cache_bytes(cache);
+        let vexilla = Vexilla::fixed_with_limits(flags, &limits);
+        assert_eq!(vexilla.snapshot().problem_count(), 0);
+        let flags = vexilla.flags(Context::new("u").with("text", text.as_str()));
+        let kept = measure(|| {
+            for n in 0..FLAGS {
+                assert!(!flags.bool(&format!("flag-{n}")));
+                assert!(!flags.evaluate(&format!("flag-{n}")).is_beyond_limits());
+            }
+        });
+        usize::try_from(kept.bytes_current).unwrap()
+    };
+    // Without a cache each has some bytes for each instruction.
+    let without = kept(0);
+    assert!(without < FLAGS * (8 << 10), "{without}");
+    assert!(kept(256 << 10) <= without + (256 << 10));
+    assert!(kept(32 << 20) > without + (512 << 10), "the text is costly");
 }
 
 /// The interpreter copies the whole list at each step if it does not see that the

@@ -35,6 +35,7 @@ pub struct Limits {
     pub(crate) compile_time: Duration,
     pub(crate) regex_program_bytes: usize,
     pub(crate) regex_set_bytes: usize,
+    pub(crate) regex_cache_bytes: usize,
     pub(crate) regex_work: u64,
 }
 
@@ -50,6 +51,7 @@ impl Limits {
             compile_time: Duration::from_secs(30),
             regex_program_bytes: 2 << 20,
             regex_set_bytes: 32 << 20,
+            regex_cache_bytes: 32 << 20,
             regex_work: 2 << 20,
         }
     }
@@ -114,6 +116,19 @@ impl Limits {
     #[must_use]
     pub const fn regex_set_bytes(mut self, bytes: usize) -> Self {
         self.regex_set_bytes = bytes;
+        self
+    }
+
+    /// The most memory, in bytes, that each thread that searches keeps in caches
+    /// for the regular expressions of a set of flags. Each expression has a cache
+    /// of four times its compiled size, at least 64 KiB and at most 4 MiB, which
+    /// grows only as far as texts need it. Expressions for which there is no room
+    /// are searched without a cache: the answers are the same, and a search takes
+    /// about ten times as long. Default: 32 MiB, which is room for 512 ordinary
+    /// expressions.
+    #[must_use]
+    pub const fn regex_cache_bytes(mut self, bytes: usize) -> Self {
+        self.regex_cache_bytes = bytes;
         self
     }
 

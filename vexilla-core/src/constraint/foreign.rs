@@ -45,6 +45,8 @@ pub(super) fn compile(pattern: &[u8], work: &mut Work) -> Result<Program, Mismat
         program: PROGRAM_BYTES,
         set: PROGRAM_BYTES,
         used: 0,
+        // What is searched in once needs no cache.
+        cache: 0,
     };
     go_regex::compile_shallow(pattern, WRITTEN, budget).map_err(|error| {
         match error.is_beyond_limits() {

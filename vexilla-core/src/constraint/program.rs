@@ -7,26 +7,31 @@
 //! # Memory
 //!
 //! A program is shared by all who match with it. Each thread that matches at the
-//! same time works in memory of its own, which is kept: for each of at most two
-//! lazily built automata twice the size of the program, at least
-//! [`LEAST_CACHE`] and at most [`MOST_CACHE`], and some bytes for each
-//! instruction.
+//! same time works in memory of its own, which is kept: a cache for the states of
+//! two lazily built automata ([`Program::cache_bytes`]), and some bytes for each
+//! instruction. The caches of a set have a limit together. Programs beyond it
+//! work without a cache: the answers are the same, and a search takes longer, up
+//! to the time that [`Program::work`] stands for.
 
 use std::fmt;
 
 use regex_automata::meta::{Config, Regex};
+use regex_automata::nfa::thompson::WhichCaptures;
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Hir, Look};
 
 use super::measure::Size;
 
-/// Least memory, in bytes, for the states of a lazily built automaton, per thread that matches. With
-/// much more, a text that needs a new state at each byte takes several times longer, since the
+/// Least memory, in bytes, for the states of a lazily built automaton. The states of most expressions
+/// take less. With much more, a text that needs a new state at each byte takes longer, since the
 /// automaton is given up only after it has filled its memory some times.
-const LEAST_CACHE: u64 = 256 << 10;
+const LEAST_AUTOMATON: u64 = 32 << 10;
 
 /// Most memory for them: what the `regex` crate has.
-const MOST_CACHE: u64 = 2 << 20;
+const MOST_AUTOMATON: u64 = 2 << 20;
+
+/// One for each direction.
+const AUTOMATA: u64 = 2;
 
 /// Programs of more instructions run without a lazily built automaton. Most are too large for one
 /// anyway, and `regex-automata` 0.4 recurses without end when the scratch space alone, which grows
@@ -39,6 +44,8 @@ pub(crate) struct Program {
     regex: Regex,
     text: Box<str>,
     size: Size,
+    /// Memory for the cache of each thread that searches, at most, in bytes.
+    cache: u64,
     /// So many bytes of a text are looked at at most.
     reach: u64,
 }
@@ -50,8 +57,11 @@ pub(crate) struct Budget {
     pub(crate) program: u64,
     /// [`Limits::regex_set_bytes`](crate::Limits::regex_set_bytes).
     pub(crate) set: u64,
-    /// How much of it is used already.
+    /// What the other programs of the set use of it.
     pub(crate) used: u64,
+    /// What the other programs of the set leave of
+    /// [`Limits::regex_cache_bytes`](crate::Limits::regex_cache_bytes).
+    pub(crate) cache: u64,
 }
 
 /// Why a regular expression was not compiled.
@@ -82,13 +92,16 @@ impl Program {
         let hir = parser.parse(text).map_err(|_| Refusal::Syntax)?;
         let size = Size::of(&hir);
         budget.check(size.bytes).map_err(Refusal::Beyond)?;
-        let cache = size.bytes.saturating_mul(2).clamp(LEAST_CACHE, MOST_CACHE);
+        let cache = budget.cache_of(size);
         // The estimate bounds the memory; this is the net below it.
         let states = usize::try_from(size.bytes.saturating_mul(2)).unwrap_or(usize::MAX);
         let config = Config::new()
             .nfa_size_limit(Some(states))
-            .hybrid(size.instructions <= LARGE)
-            .hybrid_cache_capacity(usize::try_from(cache).unwrap_or(usize::MAX));
+            .which_captures(WhichCaptures::None)
+            // It would keep up to 256 KiB more, for a search that takes as long.
+            .backtrack(false)
+            .hybrid(cache > 0)
+            .hybrid_cache_capacity(usize::try_from(cache / AUTOMATA).unwrap_or(usize::MAX));
         let regex = Regex::builder()
             .configure(config)
             .build_from_hir(&hir)
@@ -97,6 +110,7 @@ impl Program {
             regex,
             text: text.into(),
             size,
+            cache,
             reach: reach(&hir),
         })
     }
@@ -109,6 +123,17 @@ impl Program {
     /// The memory that it takes, in bytes, as it was estimated.
     pub(crate) fn bytes(&self) -> u64 {
         self.size.bytes
+    }
+
+    /// The memory, in bytes, that the cache of each thread that searches at the
+    /// same time may take; 0 for a program that works without one.
+    pub(crate) fn cache_bytes(&self) -> u64 {
+        self.cache
+    }
+
+    /// Whether compiling it within this budget comes to the same program.
+    pub(crate) fn fits(&self, budget: Budget) -> bool {
+        budget.check(self.size.bytes).is_ok() && budget.cache_of(self.size) == self.cache
     }
 
     /// What a search in a text of this length may cost: bytes × instructions.
@@ -131,6 +156,7 @@ impl Budget {
         program: u64::MAX,
         set: u64::MAX,
         used: 0,
+        cache: u64::MAX,
     };
 
     /// Whether a program of so many bytes is within the limits.
@@ -144,6 +170,16 @@ impl Budget {
             return Err(Exceeded::Set { needs, limit });
         }
         Ok(())
+    }
+
+    /// The memory, in bytes, for the cache of a program of this size: all that it can use, or none.
+    fn cache_of(self, size: Size) -> u64 {
+        if size.instructions > LARGE {
+            return 0;
+        }
+        let automaton = size.bytes.saturating_mul(2);
+        let wanted = AUTOMATA * automaton.clamp(LEAST_AUTOMATON, MOST_AUTOMATON);
+        if wanted <= self.cache { wanted } else { 0 }
     }
 }
 

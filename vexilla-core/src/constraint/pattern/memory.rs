@@ -66,6 +66,8 @@ pub(crate) struct Patterns<'m> {
     now: Memory,
     /// The memory of their programs, in bytes.
     bytes: u64,
+    /// The memory of the caches of each thread that searches, in bytes.
+    cache_bytes: u64,
     /// The patterns of the flag that is being compiled.
     of_flag: Vec<Arc<Known>>,
     /// Something of this flag may compile at another time.
@@ -101,6 +103,7 @@ impl<'m> Patterns<'m> {
             before,
             now: Memory::default(),
             bytes: 0,
+            cache_bytes: 0,
             of_flag: Vec::new(),
             temporary: false,
             compiled: 0,
@@ -192,6 +195,10 @@ impl<'m> Patterns<'m> {
             Some((_, Outcome::Program(program))) if budget.check(program.bytes()).is_err() => {
                 Outcome::TooLarge(program.bytes())
             }
+            // There is room for its cache now, or there no longer is.
+            Some((_, Outcome::Program(program))) if !program.fits(budget) => {
+                self.compile(dialect, text)
+            }
             Some((_, Outcome::TooLarge(needs))) if budget.check(*needs).is_ok() => {
                 self.compile(dialect, text)
             }
@@ -208,6 +215,7 @@ impl<'m> Patterns<'m> {
     fn add(&mut self, known: Arc<Known>) -> Arc<Known> {
         if let Outcome::Program(program) = &known.outcome {
             self.bytes = self.bytes.saturating_add(program.bytes());
+            self.cache_bytes = self.cache_bytes.saturating_add(program.cache_bytes());
         }
         self.now.insert(Arc::clone(&known));
         known
@@ -218,6 +226,7 @@ impl<'m> Patterns<'m> {
             program: self.limits.regex_program_bytes as u64,
             set: self.limits.regex_set_bytes as u64,
             used: self.bytes,
+            cache: (self.limits.regex_cache_bytes as u64).saturating_sub(self.cache_bytes),
         }
     }
 
@@ -310,6 +319,36 @@ mod tests {
         assert_eq!(fits(&mut patterns, 2), [2, 3]);
         assert_eq!(fits(&mut patterns, 0), [2, 3]);
         assert_eq!(patterns.compiled, 2);
+    }
+
+    #[test]
+    fn programs_have_caches_as_long_as_there_is_room() {
+        const CACHE: u64 = 64 << 10;
+
+        let limits = Limits::new().regex_cache_bytes(2 * CACHE as usize + 1);
+        let cache = |patterns: &mut Patterns<'_>, text: &str| {
+            let pattern = patterns.go(text.as_bytes().into()).unwrap();
+            let program = pattern.program.unwrap();
+            assert!(program.is_match("ab"));
+            program.cache_bytes()
+        };
+        let mut patterns = Patterns::new(&limits, None);
+        let caches = ["a", "b", "[ac]", "a"].map(|text| cache(&mut patterns, text));
+        assert_eq!(caches, [CACHE, CACHE, 0, CACHE]);
+        assert_eq!((patterns.compiled, patterns.cache_bytes), (3, 2 * CACHE));
+        let before = patterns.into_memory();
+
+        // One that had none gets one if there is room, and the other way round.
+        let mut patterns = Patterns::new(&limits, Some(&before));
+        let caches = ["[ac]", "b", "a"].map(|text| cache(&mut patterns, text));
+        assert_eq!(caches, [CACHE, CACHE, 0]);
+        assert_eq!((patterns.compiled, patterns.cache_bytes), (2, 2 * CACHE));
+        let before = patterns.into_memory();
+
+        let mut patterns = Patterns::new(&limits, Some(&before));
+        let caches = ["[ac]", "b", "a"].map(|text| cache(&mut patterns, text));
+        assert_eq!(caches, [CACHE, CACHE, 0]);
+        assert_eq!(patterns.compiled, 0);
     }
 
     #[test]
