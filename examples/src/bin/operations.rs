@@ -17,6 +17,7 @@
 //! `FLAGR_NOTIFICATION_WEBHOOK_URL=http://127.0.0.1:18001/webhook`.
 
 use std::error::Error;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,6 +59,22 @@ fn secret(name: &str, example: &str) -> String {
 
 fn address(name: &str, default: SocketAddr) -> Result<SocketAddr, Box<dyn Error>> {
     Ok(std::env::var(name).map_or(Ok(default), |address| address.parse())?)
+}
+
+/// Waits for ctrl-c or, on Unix, for SIGTERM, by which service managers end a process.
+async fn stop_signal() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            pressed = tokio::signal::ctrl_c() => pressed,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
 }
 
 #[tokio::main]
@@ -107,14 +124,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let path = socket.path().display();
     println!("$ curl --unix-socket {path} http://localhost/admin/flags");
     println!("$ curl -d '{{}}' http://{}/webhook", webhook.local_addr());
-    println!("ctrl-c ends it");
+    println!("ctrl-c or SIGTERM ends it");
     axum::serve(listener, app)
-        .with_graceful_shutdown(async {
-            // Without signals it is ended from outside.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        })
+        .with_graceful_shutdown(async { _ = stop_signal().await })
         .await?;
     operations.shutdown(PATIENCE).await;
     socket.shutdown(PATIENCE).await;

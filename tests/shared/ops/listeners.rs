@@ -1,18 +1,20 @@
 //! Listeners of their own.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 use super::http::{HOST, TOKEN, check, send};
 use super::{EVENT, Served};
-use crate::adapter::Vexilla;
 use crate::adapter::flag::Flag;
 use crate::adapter::ops::{
     ListenerOptions, Operations, OpsError, OpsListener, Webhook, WebhookListener,
 };
+use crate::adapter::{FlagSet, Source, SourceError, Vexilla};
 
 const LIVE: (&str, &str, &[&str], &str) = ("GET", "/health/live", &["host: localhost"], "");
 
@@ -145,6 +147,24 @@ pub(crate) async fn check_slow_clients(served: &Served) {
             assert!(!rest.contains(" 200 "), "{begun:?}: {rest}");
         }
     }
+    // Those who never send their request give way to others, long before their time is over.
+    let options = options.client_timeout(Duration::from_secs(3600));
+    let operations = Operations::insecure_without_token(served.vexilla.clone());
+    let patient = OpsListener::bind_with(any, operations, options)
+        .await
+        .unwrap();
+    let mut slow = Vec::new();
+    for begun in [
+        "",
+        "GET /health",
+        "POST /admin/refresh HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\n12",
+        "POST /admin/refresh HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n",
+    ] {
+        let mut stream = TcpStream::connect(patient.local_addr()).await.unwrap();
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    check(patient.local_addr(), LIVE, 200, "live").await;
     for nonsense in [
         "\r\n\r\n\r\n",
         "\0\0\0\0",
@@ -208,16 +228,46 @@ pub(crate) async fn check_connections() {
     idle.write_all(list).await.unwrap();
     check(listener.local_addr(), LIVE, 200, "live").await;
 
-    let listener = listen(Duration::from_secs(3600)).await.unwrap();
+    // Who is being answered keeps the place, however long that takes.
+    let source = HeldBack::default();
+    let vexilla = Vexilla::builder(source.clone()).build().await.unwrap();
+    let operations = Operations::insecure_without_token(vexilla);
+    let options = ListenerOptions::new().max_connections(1);
+    let listener = OpsListener::bind_with(any, operations, options)
+        .await
+        .unwrap();
     let mut first = TcpStream::connect(listener.local_addr()).await.unwrap();
     let mut second = TcpStream::connect(listener.local_addr()).await.unwrap();
+    let refresh = b"POST /admin/refresh HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n";
+    first.write_all(refresh).await.unwrap();
     let live = b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
     second.write_all(live).await.unwrap();
-    for _ in 0..1_000 {
-        tokio::task::yield_now().await;
-    }
-    let early = second.try_read(&mut [0]);
-    assert!(early.is_err(), "the first has not ended: {early:?}");
-    assert_eq!(send(&mut first, live).await.status, 200);
+    let early = tokio::time::timeout(Duration::from_millis(300), second.readable()).await;
+    assert!(early.is_err(), "the first has not ended");
+    source.0.notify_one();
+    assert_eq!(send(&mut first, b"").await.status, 200);
     assert_eq!(send(&mut second, b"").await.status, 200);
+}
+
+/// A source whose fetches wait, but for the first.
+#[derive(Clone)]
+struct HeldBack(Arc<Notify>);
+
+impl Default for HeldBack {
+    fn default() -> Self {
+        let first = Notify::new();
+        first.notify_one();
+        Self(Arc::new(first))
+    }
+}
+
+impl Source for HeldBack {
+    fn name(&self) -> String {
+        "held back".to_owned()
+    }
+
+    async fn fetch(&self) -> Result<FlagSet, SourceError> {
+        self.0.notified().await;
+        Ok(FlagSet::from([Flag::boolean("new-feature", true)]))
+    }
 }

@@ -1,5 +1,6 @@
 //! Endpoints on an address of their own.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
@@ -9,13 +10,20 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
-use vexilla_core::ops::{Endpoints, Operations, OpsError, Webhook};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until};
+use vexilla_core::ops::{Endpoints, ListenerKind, Operations, OpsError, Webhook};
 
-use super::connection::{Stop, serve};
-use super::socket::Socket;
+use super::connection::{Connection, Received, Stop};
+use super::socket::{Socket, Stream};
 #[cfg(unix)]
 use super::unix::BoundSocket;
+
+/// How long a client may take to send its request while others wait for its place.
+const SENDING_TIME: Duration = Duration::from_millis(100);
+
+/// How long nothing is accepted after a connection could not be.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The operations endpoints on an address of their own, by default
 /// [`DEFAULT_OPS_ADDR`](super::DEFAULT_OPS_ADDR), or on a Unix socket.
@@ -67,8 +75,10 @@ impl ListenerOptions {
         }
     }
 
-    /// Sets how many connections are served at a time; more have to wait until
-    /// one ends. At least one. Default: 64.
+    /// Sets how many connections are served at a time. Another one waits until one
+    /// of them ends, or closes the one that has been sending its request for the
+    /// longest time, once that is more than 100 ms: clients that open connections
+    /// and send nothing do not delay a probe. At least one. Default: 64.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections.max(1);
         self
@@ -218,7 +228,14 @@ impl<E: Endpoints, A> Listener<E, A> {
     /// Serves in a task.
     fn spawn(address: A, socket: impl Socket, endpoints: E, options: ListenerOptions) -> Self {
         let (running, stop) = watch::channel(());
-        let task = tokio::spawn(accept(socket, endpoints, options, Stop(stop)));
+        let connections = Connections {
+            endpoints,
+            options,
+            stop: Stop(stop),
+            tasks: JoinSet::new(),
+            sending: VecDeque::new(),
+        };
+        let task = tokio::spawn(accept(socket, connections));
         Self {
             address,
             running,
@@ -247,34 +264,95 @@ impl<E, A: fmt::Debug> fmt::Debug for Listener<E, A> {
     }
 }
 
-async fn accept<S: Socket, E: Endpoints>(
-    socket: S,
+/// Connections that are served, and those of them whose requests have not come in.
+struct Connections<E> {
     endpoints: E,
     options: ListenerOptions,
     stop: Stop,
-) {
-    let mut connections = JoinSet::new();
-    let mut stopped = stop.clone();
-    loop {
+    tasks: JoinSet<()>,
+    /// Oldest first; some may have ended, or sent all of their request.
+    sending: VecDeque<Sending>,
+}
+
+/// A connection that was still sending its request when it was looked at last.
+struct Sending {
+    received: Received,
+    task: AbortHandle,
+    since: Instant,
+}
+
+impl<E: Endpoints> Connections<E> {
+    fn are_full(&self) -> bool {
+        self.tasks.len() >= self.options.max_connections
+    }
+
+    fn serve(&mut self, stream: impl Stream, kind: ListenerKind) {
+        let received = Received::default();
+        let connection = Connection {
+            endpoints: self.endpoints.clone(),
+            kind,
+            client_timeout: self.options.client_timeout,
+            received: received.clone(),
+        };
+        let task = self
+            .tasks
+            .spawn(connection.serve(stream, self.stop.clone()));
+        self.sending.retain(Sending::is_current);
+        self.sending.push_back(Sending {
+            received,
+            task,
+            since: Instant::now(),
+        });
+    }
+
+    /// Waits until a connection has ended; to make room, ends one whose request
+    /// does not come in.
+    async fn ended(&mut self, make_room: bool) {
+        let oldest = self.sending.front().filter(|_| make_room);
+        let at = oldest.map(|oldest| oldest.since + SENDING_TIME);
         tokio::select! {
-            () = stopped.wait() => break,
-            Some(_) = connections.join_next() => {}
-            accepted = socket.accept(), if connections.len() < options.max_connections => {
-                match accepted {
-                    Ok(stream) => {
-                        let limit = options.client_timeout;
-                        let endpoints = endpoints.clone();
-                        connections.spawn(serve(stream, S::KIND, endpoints, limit, stop.clone()));
-                    }
-                    // No more descriptors, or a client that is gone already.
-                    Err(error) => {
-                        tracing::warn!(%error, "a connection was not accepted");
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                    }
+            Some(_) = self.tasks.join_next() => {}
+            () = sleep_until(at.unwrap_or_else(Instant::now)), if at.is_some() => {
+                let oldest = self.sending.pop_front();
+                if let Some(oldest) = oldest.filter(Sending::is_current) {
+                    tracing::debug!("a connection without a complete request was closed for another one");
+                    oldest.task.abort();
                 }
             }
+            else => std::future::pending().await,
         }
     }
-    drop(socket);
-    while connections.join_next().await.is_some() {}
+}
+
+impl Sending {
+    fn is_current(&self) -> bool {
+        !self.received.is_complete() && !self.task.is_finished()
+    }
+}
+
+async fn accept<S: Socket>(socket: S, mut connections: Connections<impl Endpoints>) {
+    let mut stop = connections.stop.clone();
+    // A connection that there is no room for yet.
+    let mut waiting = None;
+    loop {
+        if !connections.are_full()
+            && let Some(stream) = waiting.take()
+        {
+            connections.serve(stream, S::KIND);
+        }
+        tokio::select! {
+            () = stop.wait() => break,
+            () = connections.ended(waiting.is_some()) => {}
+            accepted = socket.accept(), if waiting.is_none() => match accepted {
+                Ok(stream) => waiting = Some(stream),
+                // No more descriptors, or a client that is gone already.
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was not accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop((socket, waiting));
+    while connections.tasks.join_next().await.is_some() {}
 }

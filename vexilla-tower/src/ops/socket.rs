@@ -6,13 +6,18 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use vexilla_core::ops::ListenerKind;
 
+/// A connection.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
+
 /// A bound socket. Dropping it closes it and cleans up.
 pub(super) trait Socket: Send + Sync + 'static {
     /// What a request that comes in here may do without a token.
     const KIND: ListenerKind;
 
     /// A connection.
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Stream: Stream;
 
     /// Accepts the next connection. Cancel safe.
     fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
