@@ -11,4 +11,5 @@ pub mod vectors;
 /// The programs of the README, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
+#[doc = include_str!("../../docs/flags-file.md")]
 pub struct Readme;

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod log;
+
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -76,6 +78,37 @@ fn files_that_are_no_set_of_flags_are_errors_that_name_file_line_and_column() {
         let told = format!("line {}, column {}", place.0, place.1);
         assert!(error.to_string().contains(&told), "{error}");
     }
+}
+
+#[test]
+fn probable_mistakes_are_logged_once_as_long_as_they_stand_and_refused_if_strict() {
+    const ENABLE: &str = r#"{"Flags":[{"Key":"new","enable":true}]}"#;
+    const PERCENT: &str = r#"{"Flags":[{"Key":"new","enable":true,"percent":1}]}"#;
+
+    log::log();
+    let file = File::new("mistakes", ENABLE.as_bytes());
+    let source = file.source();
+    let warned = |document: &str| {
+        std::fs::write(&file.0, document).unwrap();
+        assert_eq!(source.read().unwrap().flags.len(), 1);
+        [r#"unknown member "enable""#, r#"unknown member "percent""#].map(log::logged)
+    };
+    assert_eq!(warned(ENABLE), [1, 0]);
+    assert_eq!(warned(ENABLE), [1, 0]);
+    assert_eq!(warned(PERCENT), [1, 1]);
+    assert_eq!(warned(FLAGS), [1, 1]);
+    assert_eq!(warned(ENABLE), [2, 1]);
+    assert_eq!(log::logged("mistakes/flags.json"), 3, "each names the file");
+
+    let error = file.source().strict().read().unwrap_err();
+    assert_eq!(error.kind(), SourceErrorKind::Document);
+    let told = error.to_string();
+    assert!(
+        told.contains("line 1, column 24: Flags[0] has an unknown member"),
+        "{told}"
+    );
+    std::fs::write(&file.0, FLAGS).unwrap();
+    file.source().strict().read().unwrap();
 }
 
 #[test]

@@ -44,6 +44,7 @@ mod ids;
 mod quote;
 mod timestamp;
 mod variants_by_id;
+mod warning;
 
 use serde::{Serialize, Serializer};
 
@@ -52,6 +53,7 @@ pub(crate) use check::faults;
 pub use document::{DocumentError, DocumentErrorKind};
 pub use timestamp::{Timestamp, TimestampError};
 pub(crate) use variants_by_id::VariantsById;
+pub use warning::{DocumentWarning, DocumentWarningKind};
 
 /// Where a set of flags comes from, which decides what is demanded of its flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -57,6 +57,15 @@ pub const TARGET: Target = Target {
 /// - Each flag is found by its ID, and answers the same each time.
 pub fn run(data: &[u8]) {
     let from_file = read(data, FlagSet::from_json);
+    let with_warnings = FlagSet::from_json_with_warnings(data).ok();
+    assert_eq!(
+        from_file.as_ref(),
+        with_warnings.as_ref().map(|(set, _)| set)
+    );
+    for warning in with_warnings.iter().flat_map(|(_, warnings)| warnings) {
+        let length = warning.to_string().len();
+        assert!(length <= limits::ERROR, "a warning of {length} B");
+    }
     let exported = read(data, FlagSet::from_export);
     for set in [from_file, exported].into_iter().flatten() {
         check(&set);

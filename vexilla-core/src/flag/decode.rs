@@ -10,11 +10,13 @@
 //! One corner is not followed: when a list is given three times, first long, then shorter, then long again, Go
 //! lets the elements of the first shine through the third.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 
 use super::attachment::Attachment;
 use super::cursor::{Cursor, Kind};
 use super::quote::quoted;
+use super::warning::Warnings;
 use super::{Constraint, Distribution, Flag, Segment, Tag, Timestamp, Variant};
 
 /// How deep flags may nest in tags of flags. Flagr reads such flags and never uses them.
@@ -44,6 +46,8 @@ pub(super) struct Decoder<'a> {
     crowded: bool,
     /// Where the list of flags ends that there was no room for.
     full: Option<usize>,
+    /// What is probably a mistake, if that is asked for.
+    pub(super) warnings: Option<Warnings>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -149,6 +153,7 @@ impl<'a> Decoder<'a> {
                 .saturating_add(ROOM),
             crowded: false,
             full: None,
+            warnings: None,
         }
     }
 
@@ -161,6 +166,9 @@ impl<'a> Decoder<'a> {
     /// room loses them.
     pub(super) fn flags(&mut self, flags: &mut Vec<Flag>) {
         self.elements(flags, |decoder, flag, _| {
+            if let Some(warnings) = &mut decoder.warnings {
+                warnings.flag(decoder.cursor.offset());
+            }
             let room = decoder.room;
             decoder.object(flag, FLAG);
             let fault = decoder.fault.take();
@@ -257,9 +265,14 @@ impl<'a> Decoder<'a> {
                 self.cursor.enter();
                 let mut expected = 0;
                 while self.cursor.next_name() {
-                    let Some(index) = self.member(members, expected) else {
-                        self.cursor.skip();
-                        continue;
+                    let offset = self.cursor.offset();
+                    let index = match self.member(members, expected) {
+                        Ok(index) => index,
+                        Err(name) => {
+                            self.warn_of_unknown(offset, &name, members);
+                            self.cursor.skip();
+                            continue;
+                        }
                     };
                     if let Some((name, decode)) = members.get(index) {
                         self.path.push(Step::Member(name));
@@ -273,12 +286,26 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Moves to the value of the next member and tells which one it is. Flagr prints members in the order of
-    /// their tables, so that mostly it is the one `expected`.
-    fn member<T>(&mut self, members: &[Member<T>], expected: usize) -> Option<usize> {
+    /// Moves to the value of the next member and tells which one it is, or the name that no member has. Flagr
+    /// prints members in the order of their tables, so that mostly it is the one `expected`.
+    fn member<T>(&mut self, members: &[Member<T>], expected: usize) -> Result<usize, Cow<'a, str>> {
         match members.get(expected) {
-            Some((name, _)) if self.cursor.is_name(name) => Some(expected),
-            _ => find(members, &self.cursor.name()),
+            Some((name, _)) if self.cursor.is_name(name) => Ok(expected),
+            _ => {
+                let name = self.cursor.name();
+                find(members, &name).ok_or(name)
+            }
+        }
+    }
+
+    fn warn_of_unknown<T>(&mut self, offset: usize, name: &str, members: &[Member<T>]) {
+        if self.tagged > 0 || self.warnings.is_none() {
+            return;
+        }
+        let path = self.path();
+        if let Some(warnings) = &mut self.warnings {
+            let known = members.iter().map(|(known, _)| *known);
+            warnings.unknown_of_flag(offset, &path, name, known);
         }
     }
 
@@ -391,20 +418,26 @@ impl<'a> Decoder<'a> {
         if self.fault.is_some() {
             return;
         }
-        let mut fault = String::new();
-        for step in &self.path {
-            // Writing to a string cannot fail.
-            let _ = match step {
-                Step::Member(name) if fault.is_empty() => write!(fault, "{name}"),
-                Step::Member(name) => write!(fault, ".{name}"),
-                Step::Element(index) => write!(fault, "[{index}]"),
-            };
-        }
+        let mut fault = self.path();
         if !fault.is_empty() {
             fault.push_str(": ");
         }
         let _ = write!(fault, "{reason}");
         self.fault = Some(fault.into());
+    }
+
+    /// The way from the flag in hand to the value in hand.
+    fn path(&self) -> String {
+        let mut path = String::new();
+        for step in &self.path {
+            // Writing to a string cannot fail.
+            let _ = match step {
+                Step::Member(name) if path.is_empty() => write!(path, "{name}"),
+                Step::Member(name) => write!(path, ".{name}"),
+                Step::Element(index) => write!(path, "[{index}]"),
+            };
+        }
+        path
     }
 }
 

@@ -14,6 +14,7 @@ use serde::de::IgnoredAny;
 
 use super::cursor::Kind;
 use super::decode::{Decoder, folds_to};
+use super::warning::{DocumentWarning, DocumentWarningKind, Warnings};
 use super::{Flag, FlagSet, Origin};
 
 /// A document that holds no set of flags.
@@ -24,8 +25,15 @@ pub struct DocumentError(Box<Inner>);
 struct Inner {
     kind: DocumentErrorKind,
     reason: Cow<'static, str>,
-    line: usize,
-    column: usize,
+    place: Place,
+}
+
+/// A place in a document, both counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) line: usize,
+    /// In characters.
+    pub(super) column: usize,
 }
 
 /// What is wrong with a document.
@@ -43,6 +51,8 @@ pub enum DocumentErrorKind {
     TooLarge,
     /// It is an object without `Flags`, or with `null` there, where an export always has a list.
     MissingFlags,
+    /// Something in it is probably a mistake, and it was read strictly.
+    Warning(DocumentWarningKind),
 }
 
 impl DocumentError {
@@ -53,13 +63,13 @@ impl DocumentError {
 
     /// The line at fault, counted from 1.
     pub fn line(&self) -> usize {
-        self.0.line
+        self.0.place.line
     }
 
     /// The column at fault, counted from 1 in characters; a byte that is not UTF-8 counts as one. For a control
     /// character within a string it is the column before.
     pub fn column(&self) -> usize {
-        self.0.column
+        self.0.place.column
     }
 
     /// An error about the byte at `offset`, or about the last one where the text is shorter.
@@ -69,18 +79,10 @@ impl DocumentError {
         kind: DocumentErrorKind,
         reason: impl Into<Cow<'static, str>>,
     ) -> Self {
-        let last = offset.min(text.len().saturating_sub(1));
-        // The beginning of the character that the byte belongs to.
-        let before = (0..=last)
-            .rev()
-            .find_map(|at| text.get(..at))
-            .unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Self(Box::new(Inner {
             kind,
             reason: reason.into(),
-            line: 1 + before.matches('\n').count(),
-            column: 1 + before.get(line_start..).unwrap_or_default().chars().count(),
+            place: Place::of(text, offset),
         }))
     }
 
@@ -107,14 +109,37 @@ impl DocumentError {
     }
 }
 
+impl From<DocumentWarning> for DocumentError {
+    fn from(warning: DocumentWarning) -> Self {
+        Self(Box::new(Inner {
+            kind: DocumentErrorKind::Warning(warning.kind),
+            reason: warning.message.into(),
+            place: warning.place,
+        }))
+    }
+}
+
+impl Place {
+    /// The place of the byte at `offset`, or of the last one where the text is shorter.
+    pub(super) fn of(text: &str, offset: usize) -> Self {
+        let last = offset.min(text.len().saturating_sub(1));
+        // The beginning of the character that the byte belongs to.
+        let before = (0..=last)
+            .rev()
+            .find_map(|at| text.get(..at))
+            .unwrap_or_default();
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Self {
+            line: 1 + before.matches('\n').count(),
+            column: 1 + before.get(line_start..).unwrap_or_default().chars().count(),
+        }
+    }
+}
+
 impl fmt::Display for DocumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner {
-            reason,
-            line,
-            column,
-            ..
-        } = &*self.0;
+        let Inner { reason, place, .. } = &*self.0;
+        let Place { line, column } = place;
         write!(
             f,
             "invalid flag document at line {line}, column {column}: {reason}"
@@ -146,7 +171,54 @@ impl FlagSet {
     /// When the bytes are no JSON document, or one that is neither `null` nor an object whose `Flags` are a
     /// list or `null`.
     pub fn from_json(bytes: &[u8]) -> Result<Self, DocumentError> {
-        let mut set = Self::from(read(&text_of(bytes))?.unwrap_or_default());
+        Self::read_json(bytes, None)
+    }
+
+    /// Reads a flag file as [`from_json`](Self::from_json) does, and says what in it is probably a mistake: the
+    /// first 100 warnings, in the order of the text.
+    ///
+    /// ```
+    /// use vexilla_core::flag::FlagSet;
+    ///
+    /// let json = br#"{"Flags":[{"Key":"new-feature","enable":true}]}"#;
+    /// let (set, warnings) = FlagSet::from_json_with_warnings(json)?;
+    /// assert!(!set.flags[0].enabled);
+    /// assert_eq!(
+    ///     warnings[0].to_string(),
+    ///     "line 1, column 31: Flags[0] has an unknown member \"enable\", which is ignored; \
+    ///      did you mean \"Enabled\"?"
+    /// );
+    /// # Ok::<(), vexilla_core::flag::DocumentError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`from_json`](Self::from_json).
+    pub fn from_json_with_warnings(
+        bytes: &[u8],
+    ) -> Result<(Self, Vec<DocumentWarning>), DocumentError> {
+        let mut warnings = Vec::new();
+        let set = Self::read_json(bytes, Some(&mut warnings))?;
+        Ok((set, warnings))
+    }
+
+    /// Reads a flag file as [`from_json`](Self::from_json) does, and refuses one in which something is
+    /// probably a mistake.
+    ///
+    /// # Errors
+    /// As [`from_json`](Self::from_json), and [`DocumentErrorKind::Warning`] with the first warning.
+    pub fn from_json_strict(bytes: &[u8]) -> Result<Self, DocumentError> {
+        let (set, warnings) = Self::from_json_with_warnings(bytes)?;
+        match warnings.into_iter().next() {
+            Some(warning) => Err(DocumentError::from(warning)),
+            None => Ok(set),
+        }
+    }
+
+    fn read_json(
+        bytes: &[u8],
+        warnings: Option<&mut Vec<DocumentWarning>>,
+    ) -> Result<Self, DocumentError> {
+        let mut set = Self::from(read(&text_of(bytes), warnings)?.unwrap_or_default());
         set.assign_missing_ids();
         Ok(set)
     }
@@ -158,7 +230,7 @@ impl FlagSet {
     /// empty list, so that a document without one comes from something else.
     pub fn from_export(bytes: &[u8]) -> Result<Self, DocumentError> {
         let text = text_of(bytes);
-        let flags = read(&text)?.ok_or_else(|| {
+        let flags = read(&text, None)?.ok_or_else(|| {
             let reason = "the export has no list of flags";
             DocumentError::at(&text, 0, DocumentErrorKind::MissingFlags, reason)
         })?;
@@ -182,8 +254,12 @@ fn text_of(bytes: &[u8]) -> Cow<'_, str> {
     text.into()
 }
 
-/// The document's flags; none where it has no list of them.
-fn read(text: &str) -> Result<Option<Vec<Flag>>, DocumentError> {
+/// The document's flags; none where it has no list of them. Finds what is probably a mistake, too, if
+/// `warnings` are given.
+fn read(
+    text: &str,
+    warnings: Option<&mut Vec<DocumentWarning>>,
+) -> Result<Option<Vec<Flag>>, DocumentError> {
     if text
         .bytes()
         .all(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t'))
@@ -196,6 +272,7 @@ fn read(text: &str) -> Result<Option<Vec<Flag>>, DocumentError> {
         ));
     }
     let mut decoder = Decoder::new(text);
+    decoder.warnings = warnings.is_some().then(Warnings::default);
     let mut flags = None;
     let mut misplaced = None;
     match decoder.cursor.peek() {
@@ -204,8 +281,13 @@ fn read(text: &str) -> Result<Option<Vec<Flag>>, DocumentError> {
         }
         Kind::Object => {
             decoder.cursor.enter();
-            while let Some(name) = decoder.cursor.next_member() {
+            while decoder.cursor.next_name() {
+                let offset = decoder.cursor.offset();
+                let name = decoder.cursor.name();
                 if !folds_to(&name, "Flags") {
+                    if let Some(warnings) = &mut decoder.warnings {
+                        warnings.unknown_of_document(offset, &name, ["Flags"].into_iter());
+                    }
                     decoder.cursor.skip();
                     continue;
                 }
@@ -252,7 +334,12 @@ fn read(text: &str) -> Result<Option<Vec<Flag>>, DocumentError> {
             DocumentErrorKind::NotAFlagSet,
             reason,
         )),
-        None => Ok(flags),
+        None => {
+            if let (Some(warnings), Some(found)) = (warnings, decoder.warnings) {
+                *warnings = found.finish(text, flags.as_deref().unwrap_or_default());
+            }
+            Ok(flags)
+        }
     }
 }
 

@@ -15,8 +15,10 @@ mod way;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{DEFAULT_MAX_BYTES, SourceError, SourceErrorKind};
+use crate::flag::DocumentWarning;
 use crate::{FlagSet, regular_file};
 
 /// Flags from a file, in the form of Flagr's export, `{"Flags": […]}`, with
@@ -58,6 +60,9 @@ pub struct FileSource {
 struct Document {
     path: PathBuf,
     max_bytes: usize,
+    strict: bool,
+    /// The warnings about what was read last, which have been logged.
+    logged: Arc<Mutex<Vec<String>>>,
 }
 
 impl FileSource {
@@ -68,6 +73,8 @@ impl FileSource {
             document: Document {
                 path: path.into(),
                 max_bytes: DEFAULT_MAX_BYTES,
+                strict: false,
+                logged: Arc::default(),
             },
             #[cfg(feature = "refresh")]
             following: follow::Following::default(),
@@ -79,6 +86,16 @@ impl FileSource {
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: usize) -> Self {
         self.document.max_bytes = max_bytes;
+        self
+    }
+
+    /// Refuses the file if something in it is probably a mistake, such as a
+    /// member that flags do not have (see
+    /// [`DocumentWarningKind`](crate::flag::DocumentWarningKind)). Default: it is
+    /// read, and each warning is logged once as long as it stands.
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        self.document.strict = true;
         self
     }
 
@@ -122,10 +139,32 @@ impl Document {
                 ),
             ));
         }
-        FlagSet::from_json(&bytes).map_err(|error| {
+        let read = match self.strict {
+            true => FlagSet::from_json_strict(&bytes),
+            false => FlagSet::from_json_with_warnings(&bytes).map(|(set, warnings)| {
+                self.log(&warnings);
+                set
+            }),
+        };
+        read.map_err(|error| {
             let message = format!("the flags file {}", self.path.display());
             SourceError::new(SourceErrorKind::Document, message).because(error)
         })
+    }
+
+    /// Logs the warnings that what was read before did not have.
+    fn log(&self, warnings: &[DocumentWarning]) {
+        let now = warnings.iter().map(|warning| warning.message().to_owned());
+        let now: Vec<_> = now.collect();
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *logged, now);
+        drop(logged);
+        let path = self.path.display();
+        for warning in warnings {
+            if !before.iter().any(|message| message == warning.message()) {
+                tracing::warn!(%path, "probably a mistake in the flags file: {warning}");
+            }
+        }
     }
 }
 

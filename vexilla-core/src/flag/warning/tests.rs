@@ -1,0 +1,123 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::flag::{DocumentErrorKind, FlagSet};
+use DocumentWarningKind::{SplitWithoutId, UnknownMember};
+
+fn warnings(document: &str) -> Vec<DocumentWarning> {
+    FlagSet::from_json_with_warnings(document.as_bytes())
+        .unwrap()
+        .1
+}
+
+fn messages(document: &str) -> Vec<String> {
+    warnings(document).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn unknown_members_are_named_with_their_place_and_the_one_that_was_probably_meant() {
+    let document = r#"{
+  "Flags": [
+    {"ID": 1, "Key": "a", "enable": true},
+    {"Segments": [{}, {"rollout_percent": 10, "Constraints": [{"op": "EQ"}]}],
+     "Variants": [{"Attachement": {"any": 1}}]}
+  ],
+  "Flag": [{"Unknown": 1}]
+}"#;
+    assert_eq!(
+        messages(document),
+        [
+            "line 3, column 27: Flags[0] has an unknown member \"enable\", which is ignored; did you mean \"Enabled\"?",
+            "line 4, column 24: Flags[1].Segments[1] has an unknown member \"rollout_percent\", which is ignored; did you mean \"RolloutPercent\"?",
+            "line 4, column 64: Flags[1].Segments[1].Constraints[0] has an unknown member \"op\", which is ignored",
+            "line 5, column 20: Flags[1].Variants[0] has an unknown member \"Attachement\", which is ignored; did you mean \"Attachment\"?",
+            "line 7, column 3: the document has an unknown member \"Flag\", which is ignored; did you mean \"Flags\"?",
+        ]
+    );
+    let error = FlagSet::from_json_strict(document.as_bytes()).unwrap_err();
+    assert_eq!(error.kind(), DocumentErrorKind::Warning(UnknownMember));
+    assert_eq!((error.line(), error.column()), (3, 27));
+}
+
+#[test]
+fn members_that_are_read_comments_and_those_of_tagged_flags_are_fine() {
+    for document in [
+        "null",
+        r#"{"$schema":"…","_comment":[1],"flags":[{"key":"a","_note":{},"$x":1}]}"#,
+        r#"{"Flags":[{"Key":"a","Tags":[{"Value":"t","Flags":[{"mystery":1}]}]}]}"#,
+        include_str!("../../../../examples/flags.json"),
+    ] {
+        assert_eq!(messages(document), [""; 0], "{document}");
+        FlagSet::from_json_strict(document.as_bytes()).unwrap();
+    }
+}
+
+#[test]
+fn a_split_without_an_id_is_a_warning() {
+    let flag = |id: &str, rollout: u8, percents: &[u8]| {
+        let share = |percent| format!(r#"{{"VariantKey":"on","Percent":{percent}}}"#);
+        let shares: Vec<_> = percents.iter().map(share).collect();
+        format!(
+            r#"{{"Flags":[{{{id}"Key":"a","Segments":[{{"RolloutPercent":{rollout},"Distributions":[{}]}}]}}]}}"#,
+            shares.join(",")
+        )
+    };
+    for (rollout, percents, splits) in [
+        (100, &[100][..], false),
+        (0, &[50, 50], false),
+        (100, &[0, 100], false),
+        (100, &[50, 50], true),
+        (1, &[100], true),
+        (99, &[100], true),
+    ] {
+        let kinds = |document: &str| -> Vec<_> {
+            warnings(document)
+                .iter()
+                .map(|warning| (warning.kind(), warning.line(), warning.column()))
+                .collect()
+        };
+        let expected = if splits {
+            &[(SplitWithoutId, 1, 11)][..]
+        } else {
+            &[]
+        };
+        assert_eq!(kinds(&flag("", rollout, percents)), expected);
+        assert_eq!(kinds(&flag("\"ID\":0,", rollout, percents)), expected);
+        assert_eq!(kinds(&flag("\"ID\":7,", rollout, percents)), []);
+    }
+}
+
+#[test]
+fn warnings_are_few_and_short() {
+    let long = "x".repeat(1_000);
+    let members: Vec<_> = (0..10_000).map(|n| format!("\"{long}{n}\":1")).collect();
+    let document = format!("{{\"Flags\":[{{{}}}]}}", members.join(","));
+    let warnings = warnings(&document);
+    assert_eq!(warnings.len(), MAX_WARNINGS);
+    assert!(warnings.iter().all(|warning| warning.message().len() < 200));
+}
+
+#[test]
+fn distances_are_those_of_levenshtein() {
+    for (from, to, expected) in [
+        ("", "", 0),
+        ("", "ab", 2),
+        ("ab", "", 2),
+        ("kitten", "sitting", 3),
+        ("flaw", "lawn", 2),
+        ("key", "key", 0),
+    ] {
+        let [from, to] = [from, to].map(|text| text.chars().collect::<Vec<_>>());
+        assert_eq!(distance(&from, &to), expected);
+    }
+}
+
+proptest! {
+    /// What is asked for besides changes nothing of what is read.
+    #[test]
+    fn a_document_is_read_the_same_with_warnings(text in r#"(\{|\}|\[|\]|,|:|"Flags"|"Key"|"Tags"|"x"|1|null){0,30}"#) {
+        let plain = FlagSet::from_json(text.as_bytes());
+        let with = FlagSet::from_json_with_warnings(text.as_bytes());
+        prop_assert_eq!(plain, with.map(|(set, _)| set));
+    }
+}
