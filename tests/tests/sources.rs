@@ -5,6 +5,8 @@
 
 use std::error::Error;
 use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use vexilla_core::flag::{DocumentErrorKind, Flag};
@@ -329,6 +331,76 @@ async fn paths_credentials_and_headers_are_sent() {
         has(number, "host", &[&address.to_string()]);
     }
     assert_eq!(requests.len(), 8);
+}
+
+#[tokio::test]
+async fn a_token_that_expired_is_replaced_by_its_provider() {
+    let refused = || Answer::status(401);
+    let server = server([
+        Answer::json(FLAGS),
+        refused(),
+        Answer::json(FLAGS),
+        refused(),
+        refused(),
+    ]);
+    let given = Arc::new(AtomicU32::new(0));
+    let provider = Arc::clone(&given);
+    let source = FlagrSource::builder(&format!("http://bob:p4ss@{}", server.address()))
+        .bearer_token("fixed")
+        .basic_auth("alice", "p4ss")
+        .bearer_token_with(move || {
+            let number = provider.fetch_add(1, Ordering::SeqCst);
+            async move {
+                match number {
+                    3 => Err("no more tokens".to_owned()),
+                    4 => Ok("bad\ntoken".to_owned()),
+                    5 => std::future::pending().await,
+                    _ => Ok(format!(" token-{number}\n")),
+                }
+            }
+        })
+        .timeout(Duration::from_millis(200))
+        .build()
+        .unwrap();
+    source.fetch().await.unwrap();
+    source.fetch().await.unwrap();
+    // A new one is refused as well: once is enough.
+    let error = source.fetch().await.unwrap_err();
+    assert_eq!(error.kind(), SourceErrorKind::Status(401));
+
+    let sent: Vec<_> = server
+        .requests()
+        .iter()
+        .map(|request| {
+            let lines = request.lines().filter_map(|line| line.split_once(": "));
+            let named = lines.filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+            named.map(|(_, value)| value.to_owned()).collect::<Vec<_>>()
+        })
+        .collect();
+    let expected = [0, 0, 1, 1, 2].map(|number| vec![format!("Bearer token-{number}")]);
+    assert_eq!(sent, expected);
+
+    // What was refused is not sent again, and what the provider does is an error of a check.
+    server.answer(refused());
+    let error = source.fetch().await.unwrap_err();
+    assert_eq!(error.kind(), SourceErrorKind::Credentials);
+    assert!(error.is_transient());
+    assert_eq!(error.source().unwrap().to_string(), "no more tokens");
+    let error = source.fetch().await.unwrap_err();
+    assert_eq!(error.kind(), SourceErrorKind::Credentials);
+    assert!(!format!("{error:?}").contains("token-"));
+    let error = source.fetch().await.unwrap_err();
+    assert_eq!(error.kind(), SourceErrorKind::Timeout);
+    assert!(
+        error.to_string().contains("provider of bearer tokens"),
+        "{error}"
+    );
+    assert_eq!(
+        (given.load(Ordering::SeqCst), server.requests().len()),
+        (6, 6)
+    );
+    server.answer(Answer::json(FLAGS));
+    source.fetch().await.unwrap();
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub enum SourceErrorKind {
     /// The source is set up wrongly: an invalid URL, a header that
     /// cannot be sent.
     Configuration,
+    /// A provider of credentials failed, or gave some that cannot be sent.
+    Credentials,
     /// The source could not be reached, or the connection broke.
     Unreachable,
     /// A file could not be read.
@@ -88,11 +90,13 @@ impl SourceError {
     }
 
     /// Whether the next attempt may well succeed: a time-out, a broken
-    /// connection, or one of the statuses 408, 425, 429 and 5xx except 501.
+    /// connection, a provider of credentials that failed, or one of the statuses 408, 425, 429 and 5xx except 501.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self.kind {
-            SourceErrorKind::Unreachable | SourceErrorKind::Timeout => true,
+            SourceErrorKind::Unreachable
+            | SourceErrorKind::Timeout
+            | SourceErrorKind::Credentials => true,
             SourceErrorKind::Status(501) => false,
             SourceErrorKind::Status(status) => {
                 matches!(status, 408 | 425 | 429) || (500..600).contains(&status)

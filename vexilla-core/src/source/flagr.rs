@@ -1,16 +1,20 @@
 //! Flags from a Flagr server over HTTP.
 
+mod builder;
+mod credentials;
+
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Response, Url, redirect};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Response, Url};
 use serde::Deserialize;
 
-use super::{
-    DEFAULT_MAX_BYTES, FetchProgress, Source, SourceError, SourceErrorKind, SourceTimeouts,
-};
+use super::{FetchProgress, Source, SourceError, SourceErrorKind, SourceTimeouts};
 use crate::FlagSet;
+
+pub use builder::FlagrSourceBuilder;
+use credentials::TokenProvider;
 
 /// Where Flagr 1.2 exports the flags that it evaluates…
 const EXPORT: &str = "api/v1/export/eval_cache/json";
@@ -55,6 +59,7 @@ pub struct FlagrSource {
     /// Beside those of the client, which knows one of each name.
     headers: HeaderMap,
     basic_auth: Option<(String, String)>,
+    token: Option<TokenProvider>,
     max_bytes: usize,
     timeout: Duration,
     latest_timeout: Duration,
@@ -68,20 +73,6 @@ struct Route<'a> {
     limit: Duration,
     /// The setting that the limit comes from.
     setting: &'static str,
-}
-
-/// Settings of a [`FlagrSource`].
-#[must_use]
-#[derive(Clone)]
-pub struct FlagrSourceBuilder {
-    url: String,
-    headers: Vec<(String, String)>,
-    basic_auth: Option<(String, String)>,
-    timeout: Duration,
-    latest_timeout: Duration,
-    connect_timeout: Duration,
-    max_bytes: usize,
-    proxy_from_env: bool,
 }
 
 impl FlagrSource {
@@ -98,16 +89,7 @@ impl FlagrSource {
 
     /// Settings beyond the address.
     pub fn builder(url: &str) -> FlagrSourceBuilder {
-        FlagrSourceBuilder {
-            url: url.to_owned(),
-            headers: Vec::new(),
-            basic_auth: None,
-            timeout: Duration::from_secs(10),
-            latest_timeout: Duration::from_secs(4),
-            connect_timeout: Duration::from_secs(3),
-            max_bytes: DEFAULT_MAX_BYTES,
-            proxy_from_env: false,
-        }
+        FlagrSourceBuilder::new(url)
     }
 
     fn host(&self) -> String {
@@ -144,20 +126,60 @@ impl FlagrSource {
         SourceError::new(kind, message).because(error.without_url())
     }
 
-    /// Asks a route, with all that was set; takes only an answer of status 200.
+    /// Asks a route; takes only an answer of status 200. Where a token is refused, asks again with a
+    /// new one.
     async fn get(&self, route: &Route<'_>) -> Result<Response, SourceError> {
-        let mut request = self.client.get(route.url.clone()).timeout(route.limit);
-        if let Some((name, password)) = &self.basic_auth {
-            request = request.basic_auth(name, Some(password));
-        }
-        request = request.headers(self.headers.clone());
-        let failed = |error| self.failed("reach", route, error);
-        let response = request.send().await.map_err(failed)?;
+        let response = match &self.token {
+            None => self.send(route, None).await?,
+            Some(provider) => {
+                let token = self.authorization(provider, None, route).await?;
+                let response = self.send(route, Some(&token)).await?;
+                if response.status().as_u16() == 401 {
+                    let token = self.authorization(provider, Some(&token), route).await?;
+                    self.send(route, Some(&token)).await?
+                } else {
+                    response
+                }
+            }
+        };
         if response.status().as_u16() == 200 {
             Ok(response)
         } else {
             Err(self.refused(route.path, &response))
         }
+    }
+
+    /// Sends a request, with all that was set.
+    async fn send(
+        &self,
+        route: &Route<'_>,
+        token: Option<&HeaderValue>,
+    ) -> Result<Response, SourceError> {
+        let mut request = self.client.get(route.url.clone()).timeout(route.limit);
+        if let Some((name, password)) = &self.basic_auth {
+            request = request.basic_auth(name, Some(password));
+        }
+        request = request.headers(self.headers.clone());
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, token);
+        }
+        let failed = |error| self.failed("reach", route, error);
+        request.send().await.map_err(failed)
+    }
+
+    /// The provider's token, for which it has as long as the route has for its answer.
+    async fn authorization(
+        &self,
+        provider: &TokenProvider,
+        refused: Option<&HeaderValue>,
+        route: &Route<'_>,
+    ) -> Result<HeaderValue, SourceError> {
+        let limit = route.limit;
+        let token = tokio::time::timeout(limit, provider.authorization(refused));
+        token.await.unwrap_or_else(|_| {
+            let message = format!("the provider of bearer tokens gave none within {limit:?}");
+            Err(SourceError::new(SourceErrorKind::Timeout, message))
+        })
     }
 
     /// The error for an answer of another status than 200.
@@ -301,138 +323,5 @@ impl fmt::Debug for FlagrSource {
         f.debug_struct("FlagrSource")
             .field("host", &self.host())
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for FlagrSourceBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
-        f.debug_struct("FlagrSourceBuilder")
-            .field("headers", &headers)
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
-    }
-}
-
-impl FlagrSourceBuilder {
-    /// Authenticates with a bearer token.
-    pub fn bearer_token(self, token: &str) -> Self {
-        self.header(AUTHORIZATION.as_str(), &format!("Bearer {token}"))
-    }
-
-    /// Authenticates with name and password, in place of those in the address.
-    pub fn basic_auth(mut self, name: &str, password: &str) -> Self {
-        self.basic_auth = Some((name.to_owned(), password.to_owned()));
-        self
-    }
-
-    /// Sends this header with each request; its value is kept out of logs. Of
-    /// several of one name, all are sent.
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// The longest that a download of the flags may take, from connecting to the
-    /// last byte. Any other request may not take longer either. Default: 10 s.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// The longest that the small request for the latest snapshot ID may take,
-    /// from connecting to the last byte. It begins each check, so this is how
-    /// soon a server that hangs is noticed. Default: 4 s.
-    pub fn latest_timeout(mut self, timeout: Duration) -> Self {
-        self.latest_timeout = timeout;
-        self
-    }
-
-    /// The longest that connecting may take. Default: 3 s.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// The most bytes that an answer may have, uncompressed. Default:
-    /// [`DEFAULT_MAX_BYTES`].
-    pub fn max_bytes(mut self, max_bytes: usize) -> Self {
-        self.max_bytes = max_bytes;
-        self
-    }
-
-    /// Goes through the proxy that `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and
-    /// `NO_PROXY` name, in capital or small letters. By default Flagr is asked
-    /// directly and no environment variable is read.
-    pub fn proxy_from_env(mut self) -> Self {
-        self.proxy_from_env = true;
-        self
-    }
-
-    /// Builds the source; nothing is sent yet.
-    ///
-    /// # Errors
-    ///
-    /// An invalid URL, another scheme than `http` and `https`, a
-    /// header that cannot be sent, `https` without a TLS feature.
-    pub fn build(self) -> Result<FlagrSource, SourceError> {
-        let wrong = |message: String| SourceError::new(SourceErrorKind::Configuration, message);
-        let mut base =
-            Url::parse(&self.url).map_err(|error| wrong(format!("invalid Flagr URL: {error}")))?;
-        match base.scheme() {
-            "http" => {}
-            "https" if cfg!(any(feature = "rustls", feature = "native-tls")) => {}
-            "https" => {
-                let message = "https needs the feature rustls or native-tls of vexilla-core";
-                return Err(wrong(message.to_owned()));
-            }
-            scheme => {
-                return Err(wrong(format!(
-                    "invalid Flagr URL: its scheme is {scheme:?}; it must be http or https"
-                )));
-            }
-        }
-        if self.basic_auth.is_some() {
-            // Only one can be sent. Fails where there is no host alone.
-            let _ = base.set_username("");
-            let _ = base.set_password(None);
-        }
-        if !base.path().ends_with('/') {
-            base.set_path(&format!("{}/", base.path()));
-        }
-        let route = |path| {
-            base.join(path)
-                .map_err(|error| wrong(format!("invalid Flagr URL: {error}")))
-        };
-        let mut headers = HeaderMap::new();
-        for (name, value) in &self.headers {
-            let known = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| wrong(format!("{name:?} is no name of a header")))?;
-            let mut value = HeaderValue::from_str(value)
-                .map_err(|_| wrong(format!("the value of header {name:?} cannot be sent")))?;
-            value.set_sensitive(true);
-            headers.append(known, value);
-        }
-        let mut client = Client::builder()
-            .connect_timeout(self.connect_timeout)
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("vexilla/", env!("CARGO_PKG_VERSION")));
-        if !self.proxy_from_env {
-            client = client.no_proxy();
-        }
-        let client = client
-            .build()
-            .map_err(|error| wrong("the HTTP client cannot be built".to_owned()).because(error))?;
-        Ok(FlagrSource {
-            client,
-            export: route(EXPORT)?,
-            max_id: route(MAX_ID)?,
-            headers,
-            basic_auth: self.basic_auth,
-            max_bytes: self.max_bytes,
-            timeout: self.timeout,
-            latest_timeout: self.latest_timeout,
-            connect_timeout: self.connect_timeout,
-        })
     }
 }
