@@ -123,7 +123,8 @@ impl Settings {
             cache_interval: self.cache_interval,
             loss_confirmation: self.loss_confirmation,
             full_interval: self.full_interval,
-            most_gap: self.poll_interval.saturating_mul(LIVE_FOR),
+            // Somewhat more than the poll interval, which is jittered.
+            between_checks: self.poll_interval.saturating_mul(3) / 2,
         }
     }
 }
@@ -193,15 +194,16 @@ impl Sync {
             Arc::clone(&degradation),
             parts.saver.clone(),
         );
+        let max_stale = settings.max_stale;
         let mut restored = false;
         if let Some(saver) = &parts.saver {
             let copy = fetched::restored(saver, &*parts.source, checker.compiler());
             let outcome = match copy.await {
+                Ok(Some(copy)) if is_too_old(copy.age, max_stale) => Err(too_old(copy.age)),
                 Ok(Some(copy)) => {
-                    let age = copy.age;
                     checker.restore(copy);
-                    restored = degradation.status().level == Level::Restored;
-                    if restored { Ok(()) } else { Err(too_old(age)) }
+                    restored = true;
+                    Ok(())
                 }
                 Ok(None) => Ok(()),
                 Err(error) => Err(error),
@@ -283,11 +285,16 @@ impl Sync {
     }
 }
 
-/// Why a copy that was read is not served.
+/// Whether a copy is too old to be used. Where there is a limit, an unknown age is over it.
+fn is_too_old(age: Option<Duration>, max_stale: Option<Duration>) -> bool {
+    max_stale.is_some_and(|most| age.is_none_or(|age| age > most))
+}
+
+/// Why a copy that was read is not used.
 fn too_old(age: Option<Duration>) -> PersistError {
     let message = match age {
         Some(age) => format!("the copy was saved {age:.0?} ago, which is more than max_stale"),
-        None => "the copy was saved by a clock ahead of this one, so that its age is unknown, which counts as more than max_stale".to_owned(),
+        None => "the age of the copy is unknown, because it was saved by a clock ahead of this one; with max_stale set it is not used".to_owned(),
     };
     PersistError::new(PersistErrorKind::TooOld, message)
 }

@@ -286,3 +286,64 @@ async fn a_source_that_never_answers_does_not_stop_the_loop() {
     assert_eq!(vexilla.status().level, Level::Live);
     assert!(!is_on(&vexilla));
 }
+
+#[tokio::test(start_paused = true)]
+async fn failures_that_alternate_with_successes_are_logged_once_a_minute() {
+    log();
+    let model = model();
+    let vexilla = builder(&model).poll_interval(SECOND).build().await.unwrap();
+    let mut turn = 0;
+    model.fault(move |_| {
+        turn += 1;
+        (turn % 2 == 0).then(|| Fault::status(502))
+    });
+    sleep(MINUTE * 10).await;
+    assert!(vexilla.status().counts.failures > 100);
+    let warned = logged("the check failed; the loaded");
+    assert!((9..=11).contains(&warned), "{warned}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_blocks_the_second_reading_of_the_id_fails_no_check() {
+    let model = model();
+    let vexilla = start(&model).await;
+    sleep(MINUTE).await;
+    let mut read = 0;
+    model.fault(move |request| {
+        read += u32::from(request.route == Route::MaxId);
+        (request.route == Route::MaxId && read % 2 == 0).then(|| Fault::status(404))
+    });
+    // An export that lags behind is a reason to read the ID again.
+    model.change(|database| {
+        let id = database.create(vexilla_core::flag::Flag::boolean("short", true));
+        database.delete(id);
+    });
+    sleep(MINUTE * 2).await;
+    assert_eq!(vexilla.status().counts.failures, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_that_nobody_waits_to_accept_any_more_is_not_accepted() {
+    let model = model();
+    model.change(|database| {
+        for number in 1..10 {
+            database.create(vexilla_core::flag::Flag::boolean(
+                format!("flag-{number}"),
+                true,
+            ));
+        }
+    });
+    let vexilla = start(&model).await;
+    let empty = Fault::Answer(Answer::json(r#"{"Flags":[]}"#));
+    model.fault(move |request| (request.route == Route::Export).then(|| empty.clone()));
+    let kept = vexilla.clone();
+    let accept = tokio::spawn(async move { kept.accept_loss().await });
+    // It has asked, and the loop has not begun to answer.
+    tokio::task::yield_now().await;
+    accept.abort();
+    assert!(accept.await.unwrap_err().is_cancelled());
+    sleep(SECOND * 30).await;
+    assert_eq!(vexilla.snapshot().len(), 10);
+    assert!(vexilla.accept_loss().await.unwrap());
+    assert_eq!(vexilla.snapshot().len(), 0);
+}

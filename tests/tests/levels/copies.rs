@@ -131,14 +131,27 @@ async fn a_copy_that_is_too_old_is_not_served() {
     assert!(!is_on(&vexilla));
 }
 
-/// A copy as it is, saved so much later: the time stands at the bytes 11 to 18
-/// of a document, and the checksum at 35 to 38 covers it.
+/// A copy as it is, saved so much later.
 fn saved_later(copy: &MemoryCopy, by: Duration) {
+    change_time(copy, |saved_at| {
+        saved_at + u64::try_from(by.as_millis()).unwrap()
+    });
+}
+
+/// A copy as it is, saved so much earlier.
+fn saved_earlier(copy: &MemoryCopy, by: Duration) {
+    change_time(copy, |saved_at| {
+        saved_at - u64::try_from(by.as_millis()).unwrap()
+    });
+}
+
+/// The time stands at the bytes 11 to 18 of a document, and the checksum at 35 to
+/// 38 covers it.
+fn change_time(copy: &MemoryCopy, change: impl Fn(u64) -> u64) {
     let mut held = copy.held.lock().unwrap();
     let document = held.as_mut().unwrap();
     let saved_at = u64::from_le_bytes(document[11..19].try_into().unwrap());
-    let saved_at = saved_at + u64::try_from(by.as_millis()).unwrap();
-    document[11..19].copy_from_slice(&saved_at.to_le_bytes());
+    document[11..19].copy_from_slice(&change(saved_at).to_le_bytes());
     let mut crc = flate2::Crc::new();
     crc.update(&document[..35]);
     crc.update(&document[39..]);
@@ -392,4 +405,22 @@ async fn a_store_that_fails_hangs_or_panics_harms_nothing() {
         assert_eq!(report.saved, fault != StoreFault::Hang);
         copy.set(None);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn flags_are_not_compared_with_a_copy_that_is_too_old() {
+    let model = model();
+    model.change(|database| {
+        for number in 1..50 {
+            database.create(Flag::boolean(format!("flag-{number}"), true));
+        }
+    });
+    let copy = copy_of(&model).await;
+    // What the copy lacks later was deleted, as far as its IDs can tell.
+    model.change(|database| (2..20).for_each(|id| database.delete(id)));
+    saved_earlier(&copy, MINUTE);
+    let start = || builder(&model).last_known_good(copy.clone());
+    let vexilla = start().max_stale(SECOND * 30).build().await.unwrap();
+    assert_eq!(vexilla.status().level, Level::Live);
+    assert_eq!(vexilla.snapshot().len(), 32);
 }

@@ -10,10 +10,10 @@ use tokio::runtime::Runtime;
 use tokio::time::{Instant, advance, sleep, timeout};
 use vexilla_core::flag::Flag;
 use vexilla_core::{Context, FlagSet, Level, MemorySource, Vexilla, VexillaBuilder};
-use vexilla_tests::model::{Fault, Model};
+use vexilla_tests::model::{Fault, Model, Route};
 
 use super::log::{log, logged};
-use super::{MINUTE, SECOND, builder, is_on, model, start, until_level};
+use super::{MINUTE, SECOND, builder, is_on, model, start, until, until_level};
 
 #[tokio::test(start_paused = true)]
 async fn flags_are_live_for_three_poll_intervals_after_the_last_success() {
@@ -250,4 +250,30 @@ async fn each_way_of_changing_is_told_to_those_who_listen() {
     drop(vexilla);
     assert_eq!(changes.next().await, None);
     assert!(statuses.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_answer_does_not_revive_flags_that_are_too_old() {
+    let model = model();
+    let vexilla = builder(&model).max_stale(MINUTE).build().await.unwrap();
+    let old = model.answer(Route::Export, 0);
+    model.change(|database| database.edit(1, |flag| flag.enabled = false));
+    until(|| !is_on(&vexilla)).await;
+    sleep(MINUTE).await;
+    model.fault(|_| Some(Fault::Break));
+    sleep(MINUTE * 2).await;
+    assert_eq!(vexilla.status().level, Level::Defaults);
+    // A stuck replica, and a change that it does not have.
+    model.change(|database| database.edit(1, |flag| flag.enabled = true));
+    model.fault(move |request| match request.route {
+        Route::Export => Some(Fault::Answer(old.clone())),
+        Route::MaxId => None,
+    });
+    for _ in 0..120 {
+        sleep(SECOND).await;
+        assert_eq!(vexilla.status().level, Level::Defaults);
+    }
+    model.heal();
+    sleep(MINUTE).await;
+    assert_eq!(vexilla.status().level, Level::Live);
 }

@@ -109,7 +109,8 @@ pub enum BreakerState {
     /// Fewer than three checks in a row failed.
     Closed,
     /// Three or more failed; the next one waits for its time, at most a poll
-    /// interval and 10 %, or what the source asked for.
+    /// interval and 10 %, or the slow retry interval after a refusal, or what the
+    /// source asked for.
     Open,
     /// Three or more failed, and a check is under way.
     HalfOpen,
@@ -138,9 +139,9 @@ impl fmt::Display for BreakerState {
 pub(super) struct Backoff {
     limits: Limits,
     /// Attempts in a row that did not succeed.
+    failed: u32,
+    /// The same for the delays, which are started anew half-way.
     failures: u32,
-    /// Attempts in a row that the source did not even refuse.
-    unanswered: u32,
     /// An attempt got halfway since the last success.
     halfway: bool,
     /// When the attempt under way began.
@@ -173,8 +174,8 @@ impl Backoff {
     pub(super) fn new(limits: Limits, now: Instant) -> Self {
         Self {
             limits,
+            failed: 0,
             failures: 0,
-            unanswered: 0,
             halfway: false,
             began: None,
             next: Next::all(now),
@@ -206,23 +207,18 @@ impl Backoff {
         random: f64,
     ) {
         let began = self.began.take().unwrap_or(now).min(now);
-        match ended {
-            Ended::Succeeded => {
-                (self.failures, self.unanswered, self.halfway) = (0, 0, false);
-                let soon = after(now, DISTANCE);
-                self.next = Next {
-                    schedule: now,
-                    notification: soon,
-                    source_changed: after(now, DISTANCE_CHANGED),
-                    caller: soon,
-                };
-                return;
-            }
-            Ended::Refused => self.unanswered = 0,
-            Ended::Failed | Ended::FailedHalfway | Ended::FailedLastingly => {
-                self.unanswered = self.unanswered.saturating_add(1);
-            }
+        if ended == Ended::Succeeded {
+            (self.failed, self.failures, self.halfway) = (0, 0, false);
+            let soon = after(now, DISTANCE);
+            self.next = Next {
+                schedule: now,
+                notification: soon,
+                source_changed: after(now, DISTANCE_CHANGED),
+                caller: soon,
+            };
+            return;
         }
+        self.failed = self.failed.saturating_add(1);
         if ended == Ended::FailedHalfway && !self.halfway {
             (self.failures, self.halfway) = (0, true);
         }
@@ -262,7 +258,7 @@ impl Backoff {
     /// The state as a circuit breaker would report it.
     pub(super) fn state(&self) -> BreakerState {
         match self.began {
-            _ if self.unanswered < OPEN_AFTER => BreakerState::Closed,
+            _ if self.failed < OPEN_AFTER => BreakerState::Closed,
             Some(_) => BreakerState::HalfOpen,
             None => BreakerState::Open,
         }

@@ -13,6 +13,7 @@ use super::caller::Caller;
 use super::degradation::Degradation;
 use super::detect::{Detector, Doubt, Occasion, Plan};
 use super::fetched::{Compiler, Fetched, Restored};
+use super::load::LOG_AGAIN;
 use super::offload::drop_elsewhere;
 use super::{LIVE_FOR, Settings, Trigger};
 use crate::persist::Saver;
@@ -33,8 +34,8 @@ pub(super) struct Checker {
     /// The last check read an ID, and failed to download the flags.
     halfway: bool,
     pub(super) held: Option<Arc<Snapshot>>,
-    /// A push came in, and no change was found since.
-    pub(super) pushed: bool,
+    /// When a push came in, if no change was found since.
+    pub(super) pushed: Option<Instant>,
     /// The loaded flags may be out of date although the source answers.
     pub(super) doubt: bool,
     /// There is a copy that could not be used at the start: the first save keeps
@@ -42,6 +43,8 @@ pub(super) struct Checker {
     pub(super) keeps_copy: bool,
     /// Why that was logged last, and when.
     pub(super) logged: Option<(Doubt, Instant)>,
+    /// The failure that was logged last, and when.
+    failure: Option<(String, Instant)>,
 }
 
 impl Checker {
@@ -61,7 +64,8 @@ impl Checker {
             degradation,
             saver,
             held: None,
-            pushed: false,
+            pushed: None,
+            failure: None,
             doubt: false,
             keeps_copy: false,
             logged: None,
@@ -111,7 +115,7 @@ impl Checker {
 
     /// A push came in.
     pub(super) fn pushed(&mut self) {
-        self.pushed = true;
+        self.pushed = Some(Instant::now());
     }
 
     /// Checks once; tells whether flags changed.
@@ -122,7 +126,6 @@ impl Checker {
         let outcome = self.ask(trigger).await;
         if let Err(error) = &outcome {
             self.report_failure(error);
-            self.detector.interrupt();
             self.degradation.failed(error);
         }
         outcome
@@ -138,23 +141,24 @@ impl Checker {
 
     /// Logs a failure, and its repetitions more quietly: there may be one each
     /// second.
-    fn report_failure(&self, error: &SourceError) {
+    fn report_failure(&mut self, error: &SourceError) {
         let source = self.source.name();
         let flags = self.held.as_ref().map_or(0, |held| held.len());
-        let status = self.degradation.status();
-        let known = status.consecutive_failures > 0
-            && status
-                .last_error
-                .is_some_and(|last| last == error.to_string());
+        let now = Instant::now();
+        let text = error.to_string();
+        let known = self
+            .failure
+            .as_ref()
+            .is_some_and(|(known, at)| *known == text && now.duration_since(*at) < LOG_AGAIN);
         if known {
             tracing::debug!(source, %error, flags, "the check failed again");
+            return;
+        }
+        self.failure = Some((text, now));
+        if self.held.is_some() {
+            tracing::warn!(source, %error, flags, "the check failed; the loaded flags stay");
         } else {
-            tracing::warn!(
-                source,
-                %error,
-                flags,
-                "the check failed; the loaded flags stay"
-            );
+            tracing::error!(source, %error, "the check failed; no flags are loaded, and defaults are served");
         }
     }
 
@@ -207,13 +211,14 @@ impl Checker {
         let contents = &fetched.contents;
         let matters = occasion != Occasion::Accept && self.detector.lacks_flags(contents);
         let latest = match latest {
+            // The export is there after all, and perhaps the ID, too.
             Latest {
-                unread: Some(error),
-                ..
-            } if matters => return Err(error),
+                unread: Some(_), ..
+            } if matters => self.latest_again(matters).await?.filter(|id| *id != 0),
             Latest { id: Some(id), .. } if !self.detector.has_reached(contents, id) => {
-                match self.caller.latest().await {
+                match self.latest_again(matters).await {
                     Ok(latest) => latest.filter(|id| *id != 0),
+                    Err(error) if has_no_number(&error) => None,
                     Err(error) if matters => return Err(error),
                     Err(_) => Some(id),
                 }
@@ -221,6 +226,17 @@ impl Checker {
             Latest { id, .. } => id,
         };
         Ok((fetched, latest))
+    }
+
+    /// Reads the latest ID again; where it matters, a second time if that fails:
+    /// of two servers in turn, the one may be gone.
+    async fn latest_again(&self, matters: bool) -> Result<Option<u64>, SourceError> {
+        match self.caller.latest().await {
+            Err(error) if matters && error.is_transient() && !is_timeout(&error) => {
+                self.caller.latest().await
+            }
+            latest => latest,
+        }
     }
 
     /// The ID that the check before read, if that was a poll which then failed
@@ -238,7 +254,7 @@ impl Checker {
             Err(error) => error,
         };
         let source = self.source.name();
-        tracing::debug!(source, %error, "the latest snapshot ID is unknown; flags are compared");
+        tracing::debug!(source, %error, "cannot read the latest snapshot ID; all flags are downloaded and compared");
         if has_no_number(&error) {
             return Ok(Latest::from(None));
         }

@@ -65,8 +65,7 @@ enum Held {
 /// The source answers, and yet the loaded flags may be out of date.
 #[derive(Debug, Clone, Copy)]
 struct Doubted {
-    /// When it last answered worse flags than those loaded, if no check failed
-    /// since.
+    /// When it last answered like that, if no check failed since.
     kept_since: Option<Instant>,
 }
 
@@ -174,8 +173,8 @@ pub(super) struct Degradation {
 struct Book {
     held: Held,
     doubted: Option<Doubted>,
-    /// How long the source answered worse flags than those held, which does not
-    /// count towards `max_stale`.
+    /// How long the source answered, and had nothing better than what is held,
+    /// which does not count towards `max_stale`.
     kept: Duration,
     /// Set when the flags are first seen to be too old: from then on defaults
     /// take their place. At once if they were seen to become stale and checks
@@ -279,38 +278,41 @@ impl Degradation {
     }
 
     /// The source answered, but with older flags than those loaded, as a lagging
-    /// replica does. If these came from it, the check succeeded: it has nothing
-    /// newer to give.
+    /// replica does. If these came from it and are not too old, the check
+    /// succeeded: it has nothing newer to give.
     pub(super) fn answered_older(&self, why: &str) {
+        let freshness = self.freshness;
         self.write(|book| {
+            let now = Instant::now();
+            let usable = freshness.usable(book, now);
             book.consecutive_failures = 0;
             match &mut book.held {
-                Held::Source { success, .. } => {
-                    *success = Instant::now();
+                Held::Source { success, .. } if usable => {
+                    *success = now;
                     book.last_error = None;
                     book.doubted = None;
                     book.kept = Duration::ZERO;
                 }
-                Held::Nothing | Held::Copy { .. } => book.last_error = Some(why.to_owned()),
+                _ => book.last_error = Some(why.to_owned()),
             }
         });
     }
 
     /// The source answered, and for this reason the loaded flags may be out of
-    /// date: they are stale. If they are better than the answer, the time does
-    /// not count towards `max_stale`.
-    pub(super) fn doubted(&self, reason: String, keeps_better: bool) {
+    /// date: they are stale. As it has none that are better, the time does not
+    /// count towards `max_stale`.
+    pub(super) fn doubted(&self, reason: String) {
         self.write(|book| {
             let now = Instant::now();
             let since = book.doubted.and_then(|doubted| doubted.kept_since);
-            if let (true, Some(since)) = (keeps_better, since) {
+            if let Some(since) = since {
                 let lasted = now.saturating_duration_since(since);
                 book.kept = book.kept.saturating_add(lasted);
             }
             book.consecutive_failures = 0;
             book.last_error = Some(reason);
             book.doubted = Some(Doubted {
-                kept_since: Some(now).filter(|_| keeps_better),
+                kept_since: Some(now),
             });
         });
     }

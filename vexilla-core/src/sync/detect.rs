@@ -18,20 +18,23 @@
 //! | The answer | What happens |
 //! |---|---|
 //! | lacks flags | see [`loss`] |
-//! | is older, and the latest ID fell, or there is none | kept aside until three answers in a row over four cache intervals are older: the database was rolled back |
+//! | is older, and the latest ID fell, or there is none, or other flags are newer | kept aside until three answers in a row over four cache intervals are older: the database was rolled back |
 //! | is older, and the latest ID was known and is missing now | the same over the confirmation time of a loss |
 //! | is older, and the latest ID did not fall | kept aside, however long; after four cache intervals without another answer the flags are stale |
-//! | has flags again that were lost, and is not current | loaded when every answer over four cache intervals has them |
+//! | has flags again that were lost, and is not current | loaded when every answer over four cache intervals has them; over a full-refresh interval if the latest ID explained the loss; at once if it is newer in another way |
+//! | disagrees again with answers before it on which flags exist | see [`dispute`] |
 //! | does not reach the ID that rose, and lacks no flag | fetched again; after four cache intervals without a change the flags are stale; after one full-refresh interval the ID is accepted, since it may be that of a flag created and deleted in between |
 //! | anything else | loaded |
 //!
 //! After a loss was loaded, flags are fetched at every poll for some time, so
-//! that flags that come back are noticed.
+//! that flags that come back are noticed. Time in a row is that between answers:
+//! each confirms at most one and a half poll intervals.
 //!
 //! Pure: the time comes in, and nothing waits or does input or output here.
 
 mod announced;
 mod contents;
+mod dispute;
 mod doubt;
 mod judge;
 mod loss;
@@ -42,6 +45,7 @@ use std::time::{Duration, Instant};
 
 use announced::Announced;
 pub(crate) use contents::Contents;
+use dispute::Dispute;
 pub(super) use doubt::Doubt;
 use loss::{Base, Suspicion};
 use streak::Streak;
@@ -65,8 +69,8 @@ pub(super) struct Times {
     pub(super) loss_confirmation: Duration,
     /// How often flags are fetched whatever the latest ID says.
     pub(super) full_interval: Duration,
-    /// Answers that are further apart do not follow each other.
-    pub(super) most_gap: Duration,
+    /// How much time an answer confirms at most: that since the check before it.
+    pub(super) between_checks: Duration,
 }
 
 impl Times {
@@ -155,6 +159,9 @@ pub(super) struct Answer<'a> {
 enum Rollback {
     /// The latest ID is smaller than before.
     IdFell,
+    /// Some flags are older than the loaded ones, and others are newer: IDs that
+    /// were used before are used again.
+    IdsReused,
     /// There was a latest ID, and it is missing now.
     IdMissing,
     /// The source has never had one.
@@ -162,7 +169,7 @@ enum Rollback {
 }
 
 /// Remembers what was seen and judges what comes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Detector {
     times: Times,
     /// The latest ID that the loaded flags are current for.
@@ -177,6 +184,8 @@ pub(super) struct Detector {
     /// when answers are compared.
     outdated: Contents,
     base: Base,
+    /// Until then the base stays: what was loaded since may be taken back.
+    base_kept_until: Option<Instant>,
     /// The loaded flags are those of a restored copy.
     restored: bool,
     /// The greatest `SnapshotID` that was ever loaded…
@@ -195,6 +204,12 @@ pub(super) struct Detector {
     /// Flags that came back with a `SnapshotID` from before they were lost, and
     /// the answers in a row that have them.
     returning: BTreeMap<u64, Streak>,
+    /// Answers disagree on which flags exist.
+    dispute: Option<Dispute>,
+    /// When flags were loaded that lost others…
+    lost_at: Option<Instant>,
+    /// …because the latest ID explained it.
+    loss_explained: bool,
     /// The flags that were loaded last lost others, and not just a few that the
     /// latest ID explains.
     lost: bool,
@@ -216,6 +231,7 @@ impl Detector {
             loaded: None,
             outdated: Contents::default(),
             base: Base::default(),
+            base_kept_until: None,
             restored: false,
             newest: 0,
             newest_at: None,
@@ -225,6 +241,9 @@ impl Detector {
             fell: None,
             suspicion: None,
             returning: BTreeMap::new(),
+            dispute: None,
+            lost_at: None,
+            loss_explained: false,
             lost: false,
             compare_until: None,
             accepted: None,
@@ -299,8 +318,8 @@ impl Detector {
             // What is known about snapshot IDs does not apply to these flags.
             self.confirmed = None;
             self.announced = None;
-            self.has_ids = false;
             self.newest = 0;
+            self.base_kept_until = None;
             self.note(answer.latest, answer.occasion, now);
         }
         let lost = lost.is_some_and(|lost| !lost.is_empty());
@@ -309,12 +328,21 @@ impl Detector {
             // If each ID is accounted for, the loss is hardly a fault.
             let before = before.as_ref().unwrap_or(contents);
             let spare = |latest| self.base.spare_ids(before, contents, latest);
-            let is_certain = !reason.is_unexplained() && answer.latest.and_then(spare) == Some(0);
+            let is_accounted = answer.latest.and_then(spare) == Some(0);
+            // If just the newest flags are gone, it may be the answer of a replica
+            // that has never had them.
+            let is_earlier = before.difference(contents).is_earlier(contents.version());
+            let is_certain = !reason.is_unexplained() && is_accounted && !is_earlier;
             let time = match is_certain {
                 true => self.times.loss_confirmation,
                 false => self.times.full_interval,
             };
+            if is_earlier {
+                self.base_kept_until = now.checked_add(time);
+            }
             self.compare_until = now.checked_add(time).max(self.compare_until);
+            self.lost_at = Some(now);
+            self.loss_explained = !reason.is_unexplained() && answer.latest.is_some();
         }
         if before.as_ref().is_some_and(Contents::is_empty) {
             self.filled_at = Some(now);
@@ -343,6 +371,9 @@ impl Detector {
         let (Some(loaded), Some(confirmed)) = (&self.loaded, self.confirmed) else {
             return;
         };
+        if self.base_kept_until.is_some_and(|until| now < until) {
+            return;
+        }
         if !self.base.explains(loaded, loaded, confirmed) {
             // What looked like the ID of a deletion was that of an edit.
             let until = now.checked_add(self.times.full_interval);

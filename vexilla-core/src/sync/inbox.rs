@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot, watch};
 
-use crate::source::SourceError;
+use crate::source::{SourceError, SourceErrorKind};
 
 /// Whether the flags changed, or why that is not known.
 pub(super) type Refreshed = Result<bool, SourceError>;
@@ -19,11 +19,25 @@ pub(super) struct Inbox {
 
 #[derive(Debug, Default)]
 struct Asked {
-    waiting: Vec<oneshot::Sender<Refreshed>>,
-    /// One of those who wait accepts whatever the source answers.
-    accepts_loss: bool,
+    waiting: Vec<Waiting>,
     hints: u64,
     closed: bool,
+}
+
+/// Somebody who waits for a fetch.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    answer: oneshot::Sender<Refreshed>,
+    /// Accepts whatever the source answers.
+    pub(super) accepts_loss: bool,
+}
+
+impl Waiting {
+    /// Tells what came of the fetch.
+    pub(super) fn answer(self, outcome: Refreshed) {
+        // Whoever asked may have gone.
+        let _ = self.answer.send(outcome);
+    }
 }
 
 impl Inbox {
@@ -52,11 +66,19 @@ impl Inbox {
             if asked.closed {
                 return Err(shut_down());
             }
-            asked.waiting.push(answer);
-            asked.accepts_loss |= accepts_loss;
+            asked.waiting.push(Waiting {
+                answer,
+                accepts_loss,
+            });
         }
         self.news.notify_one();
-        outcome.await.unwrap_or_else(|_| Err(shut_down()))
+        outcome.await.unwrap_or_else(|_| match self.asked().closed {
+            true => Err(shut_down()),
+            false => Err(SourceError::new(
+                SourceErrorKind::Panicked,
+                "the refresh loop panicked during the check",
+            )),
+        })
     }
 
     /// Says that something changed.
@@ -86,17 +108,18 @@ impl Inbox {
         self.news.notified().await;
     }
 
-    /// Takes out those who wait for a fetch, and whether one of them accepts
-    /// whatever the source answers.
-    pub(super) fn take_waiting(&self) -> (Vec<oneshot::Sender<Refreshed>>, bool) {
-        let mut asked = self.asked();
-        let accepts_loss = std::mem::take(&mut asked.accepts_loss);
-        (std::mem::take(&mut asked.waiting), accepts_loss)
+    /// Takes out those who still wait for a fetch.
+    pub(super) fn take_waiting(&self) -> Vec<Waiting> {
+        let mut waiting = std::mem::take(&mut self.asked().waiting);
+        waiting.retain(|waiting| !waiting.answer.is_closed());
+        waiting
     }
 
     /// Whether somebody waits for a fetch.
     pub(super) fn is_awaited(&self) -> bool {
-        !self.asked().waiting.is_empty()
+        let mut asked = self.asked();
+        asked.waiting.retain(|waiting| !waiting.answer.is_closed());
+        !asked.waiting.is_empty()
     }
 
     /// Takes out the hints: how many there were.
@@ -117,8 +140,5 @@ impl Inbox {
 }
 
 fn shut_down() -> SourceError {
-    SourceError::new(
-        crate::SourceErrorKind::ShutDown,
-        "the refreshing of the flags was shut down",
-    )
+    SourceError::new(SourceErrorKind::ShutDown, "the refresh loop was shut down")
 }

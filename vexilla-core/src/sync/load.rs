@@ -16,8 +16,12 @@ use crate::flag::{FlagSet, Origin};
 use crate::persist::{Identity, Provenance, encode};
 use crate::snapshot::Snapshot;
 
-/// How long a doubt that comes back is not logged again.
-const LOG_AGAIN: Duration = Duration::from_secs(60);
+/// How long a doubt or a failure that comes back is not logged again.
+pub(super) const LOG_AGAIN: Duration = Duration::from_secs(60);
+
+/// How long after a push a change counts as announced: Flagr's export lags
+/// behind.
+const PUSH_LASTS: Duration = Duration::from_secs(60);
 
 impl Checker {
     /// Loads flags if they are to be loaded; returns whether flags changed.
@@ -86,28 +90,52 @@ impl Checker {
             _ => {}
         });
         let Some(doubt) = self.detector.doubt(Instant::now().into_std()) else {
-            let why = "the source answered with older flags than those loaded";
+            let why = "the answer may come from an outdated replica; the loaded flags stay";
             tracing::debug!(source = self.source.name(), "{why}");
             self.degradation.answered_older(why);
             return;
         };
-        let reason = doubt.to_string();
+        let reason = self.reason(doubt);
         let now = Instant::now();
         let known = self.logged.filter(|(known, at)| {
-            known.is_same_cause(doubt) && (self.doubt || now.duration_since(*at) < LOG_AGAIN)
+            let is_loss = matches!(doubt, Doubt::Loss { .. });
+            let recent = !is_loss && now.duration_since(*at) < LOG_AGAIN;
+            doubt.is_covered_by(*known) && (self.doubt || recent)
         });
         if known.is_none() {
             let source = self.source.name();
             self.logged = Some((doubt, now));
             match doubt {
                 Doubt::Loss { .. } => {
-                    tracing::error!(source, reason, "an answer that lacks flags is kept aside");
+                    tracing::error!(
+                        source,
+                        reason,
+                        "flags are missing in the answer; the loaded flags stay until the loss is confirmed"
+                    );
                 }
-                _ => tracing::warn!(source, reason, "the source is behind"),
+                _ => tracing::warn!(source, reason, "the source may answer with outdated flags"),
             }
         }
         self.doubt = true;
-        self.degradation.doubted(reason, doubt.keeps_better());
+        self.degradation.doubted(reason);
+    }
+
+    /// Why the loaded flags may be out of date, with the keys of some flags that
+    /// it is about.
+    fn reason(&self, doubt: Doubt) -> String {
+        const NAMED: usize = 8;
+
+        let mut reason = doubt.to_string();
+        let keys = self.detector.disputed().filter_map(|id| {
+            let held = self.held.as_ref()?;
+            let flag = held.at(held.numbered(id)?)?.definition();
+            Some(excerpt::name(&flag.key).into_owned())
+        });
+        let keys: Vec<_> = keys.take(NAMED).collect();
+        if !keys.is_empty() {
+            reason += &format!("; among them {}", keys.join(", "));
+        }
+        reason
     }
 
     /// Serves flags, then reports what changed and saves them. Without a reason
@@ -128,7 +156,10 @@ impl Checker {
         };
         let before = self.held.replace(Arc::clone(&current));
         let polled = matches!(trigger, Trigger::Poll | Trigger::Full);
-        let pushed = changed && std::mem::take(&mut self.pushed);
+        let pushed = self
+            .pushed
+            .take_if(|at| changed || at.elapsed() > PUSH_LASTS);
+        let pushed = pushed.is_some_and(|at| at.elapsed() <= PUSH_LASTS);
         let missed = changed && polled && before.is_some() && !pushed;
         self.succeed(&current, |counts| {
             counts.changes += u64::from(changed);
@@ -164,12 +195,12 @@ impl Checker {
                 return;
             }
             Reason::LossConfirmed => {
-                "flags were lost: answers agreed on it over the confirmation time"
+                "loading fewer flags: all answers during the confirmation time lack the same ones"
             }
             Reason::RolledBack => {
-                "the source went back to older flags, as after its database was restored; they are loaded"
+                "loading older flags: the database of the source was probably restored from a backup"
             }
-            Reason::Accepted => "an operator accepted what the source answers",
+            Reason::Accepted => "loading the flags of the source: an operator accepted the loss",
         };
         tracing::error!(source, before, now, version, "{message}");
     }

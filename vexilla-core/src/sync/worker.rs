@@ -110,10 +110,7 @@ impl Worker {
     async fn work(&mut self) {
         loop {
             if let Err(panic) = caught(self.turn()).await {
-                tracing::error!(
-                    panic,
-                    "the loop that keeps flags fresh panicked; it goes on"
-                );
+                tracing::error!(panic, "the refresh loop panicked and continues");
                 sleep(AFTER_PANIC).await;
             }
         }
@@ -196,7 +193,8 @@ impl Worker {
         self.hinted_at = None;
         // Whoever asks from now on waits for the next check: what this one
         // fetches may be from before that.
-        let (waiting, accepts_loss) = self.inbox.take_waiting();
+        let waiting = self.inbox.take_waiting();
+        let accepts_loss = waiting.iter().any(|waiting| waiting.accepts_loss);
         let trigger = match waiting.is_empty() {
             true => trigger,
             false if accepts_loss => Trigger::Accept,
@@ -216,8 +214,7 @@ impl Worker {
         self.end(&outcome);
         self.schedule(trigger, outcome.is_ok());
         for waiting in waiting {
-            // Whoever asked may have gone.
-            let _ = waiting.send(outcome.clone());
+            waiting.answer(outcome.clone());
         }
     }
 

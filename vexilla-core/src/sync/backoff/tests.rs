@@ -131,7 +131,7 @@ fn a_refusal_is_retried_slowly_but_for_those_who_know_more() {
             assert_eq!(bench.wait(demand).as_micros(), micros);
         }
     }
-    assert_eq!(bench.backoff.state(), BreakerState::Closed);
+    assert_eq!(bench.backoff.state(), BreakerState::Open);
     let limits = Limits {
         slow_retry: SECOND,
         ..LIMITS
@@ -178,7 +178,13 @@ fn three_failures_are_reported_as_open_and_an_attempt_as_half_open() {
     bench.backoff.end(Ended::Failed, None, bench.now, MIDDLE);
     assert_eq!(bench.backoff.state(), BreakerState::Open);
     bench.attempt(Ended::Refused);
-    assert_eq!(bench.backoff.state(), BreakerState::Closed, "it is there");
+    assert_eq!(
+        bench.backoff.state(),
+        BreakerState::Open,
+        "nor is that a success"
+    );
+    bench.attempt(Ended::Succeeded);
+    assert_eq!(bench.backoff.state(), BreakerState::Closed);
 }
 
 #[test]

@@ -86,6 +86,7 @@ impl Detector {
             && self.older.is_none()
             && self.suspicion.is_none()
             && self.returning.is_empty()
+            && !self.dispute.is_some_and(|dispute| dispute.is_lasting())
             && self.compare_until.is_none_or(|until| now >= until)
     }
 
@@ -93,7 +94,11 @@ impl Detector {
     fn is_to_wait(&self, now: Instant) -> bool {
         let early =
             |announced: &Announced| self.is_late(announced, now) && now < announced.late_fetch;
-        let undisputed = self.older.is_none() && self.suspicion.is_none();
+        let undisputed = self.older.is_none()
+            && self.suspicion.is_none()
+            && self.returning.is_empty()
+            && self.dispute.is_none()
+            && self.fell.is_none();
         undisputed && self.announced.as_ref().is_some_and(early)
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Difference {
     pub(super) added: Vec<(u64, u64)>,
     /// A flag has a smaller `SnapshotID` in the answer.
     pub(super) goes_back: bool,
+    /// A flag has a greater `SnapshotID` in the answer.
+    pub(super) goes_forward: bool,
 }
 
 impl Contents {
@@ -104,10 +106,21 @@ impl Contents {
                 Ordering::Greater => difference.added.extend(answered.next()),
                 Ordering::Equal => {
                     let (before, after) = (loaded.next(), answered.next());
-                    difference.goes_back |= after.map(|flag| flag.1) < before.map(|flag| flag.1);
+                    let order = after.map(|flag| flag.1).cmp(&before.map(|flag| flag.1));
+                    difference.goes_back |= order == Ordering::Less;
+                    difference.goes_forward |= order == Ordering::Greater;
                 }
             }
         }
+    }
+}
+
+impl Difference {
+    /// Whether an answer of this version lacks just flags that are newer than all
+    /// it has, as an earlier state does.
+    pub(super) fn is_earlier(&self, version: u64) -> bool {
+        let oldest = self.missing.iter().map(|(_, id)| *id).min();
+        oldest.is_some_and(|oldest| oldest > version)
     }
 }
 
@@ -122,7 +135,7 @@ mod tests {
         let difference = loaded.difference(&answer);
         assert_eq!(difference.missing, [(1, 10)]);
         assert_eq!(difference.added, [(2, 20), (9, 90)]);
-        assert!(difference.goes_back);
+        assert!(difference.goes_back && !difference.goes_forward);
         assert_eq!(loaded.difference(&loaded), Difference::default());
         let empty = Contents::default();
         assert_eq!(loaded.difference(&empty).missing.len(), 3);

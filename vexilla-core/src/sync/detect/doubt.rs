@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::Detector;
+use super::loss::Suspicion;
 
 /// Why the loaded flags may be out of date although the source answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,20 +18,19 @@ pub(in crate::sync) enum Doubt {
     },
     /// Answers are older than the loaded flags, and no other came for so long.
     Older { version: u64 },
+    /// Answers keep disagreeing on whether so many flags exist.
+    Disputed { flags: usize },
     /// The latest ID rose, and the export does not show the change.
     Late { latest: u64, version: u64 },
 }
 
 impl Doubt {
-    /// Whether the loaded flags are better than what the source answers, so that
-    /// the time does not count towards `max_stale`.
-    pub(in crate::sync) fn keeps_better(self) -> bool {
-        !matches!(self, Self::Late { .. })
-    }
-
-    /// Whether another doubt has the same cause.
-    pub(in crate::sync) fn is_same_cause(self, other: Self) -> bool {
-        std::mem::discriminant(&self) == std::mem::discriminant(&other)
+    /// Whether another doubt has the same cause, and is about as many flags.
+    pub(in crate::sync) fn is_covered_by(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Loss { missing, .. }, Self::Loss { missing: known, .. }) => missing <= known,
+            _ => std::mem::discriminant(&self) == std::mem::discriminant(&other),
+        }
     }
 }
 
@@ -55,6 +55,10 @@ impl fmt::Display for Doubt {
                 f,
                 "the source answers with older flags than those loaded, which have snapshot ID {version}; perhaps a replica of Flagr is stuck"
             ),
+            Self::Disputed { flags } => write!(
+                f,
+                "the answers of the source disagree on whether {flags} flags exist; the loaded flags stay; perhaps a replica of Flagr is stuck or lacks flags"
+            ),
             Self::Late { latest, version } => write!(
                 f,
                 "the latest snapshot ID is {latest}, but the export does not show that change; its greatest snapshot ID is {version}"
@@ -64,9 +68,20 @@ impl fmt::Display for Doubt {
 }
 
 impl Detector {
+    /// The flags, by ID, that are missing in the last answer and are not known to
+    /// be deleted.
+    pub(in crate::sync) fn disputed(&self) -> impl Iterator<Item = u64> {
+        self.suspicion.iter().flat_map(Suspicion::flags)
+    }
+
     /// Why the loaded flags may be out of date, if they may.
     pub(in crate::sync) fn doubt(&self, now: Instant) -> Option<Doubt> {
         let loaded = self.loaded.as_ref()?;
+        if let Some(dispute) = self.lasting_dispute(self.times.loss_confirmation, now) {
+            return Some(Doubt::Disputed {
+                flags: dispute.flags(),
+            });
+        }
         if let Some(suspicion) = &self.suspicion {
             return Some(Doubt::Loss {
                 missing: suspicion.missing(),

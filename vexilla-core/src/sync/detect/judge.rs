@@ -1,10 +1,10 @@
 //! What is made of flags that were fetched.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::contents::{Contents, Difference};
+use super::dispute::Dispute;
 use super::loss::{Evidence, Suspicion};
-use super::streak::Streak;
 use super::{Answer, Detector, Occasion, Reason, Rollback, Verdict};
 
 impl Detector {
@@ -31,6 +31,7 @@ impl Detector {
             ..*answer
         };
         let verdict = self.verdict(answer, now);
+        self.note_dispute(answer.occasion, verdict, now);
         match verdict {
             Verdict::Same => {
                 self.restored = false;
@@ -72,39 +73,44 @@ impl Detector {
             answer: answer.contents,
             difference: &difference,
             latest: answer.latest,
+            fell,
             has_ids: self.has_ids,
             restored: self.restored,
         };
+        let fell_before = self.fell.take();
         if !(fell && loss) && self.is_older(answer, &evidence, fell, now) {
             // Answers that differ do not agree on a loss.
             self.suspicion = None;
-            return self.older(answer.latest, fell, now);
+            return self.older(answer.latest, fell, &difference, now);
         }
         let large = loaded.loses_many(answer.contents);
         if loss && evidence.is_suspicious(self.suspicion.as_ref()) {
             (self.older, self.rollback) = (None, None);
-            let most = self.times.most_gap;
+            let most = self.times.between_checks;
+            let needed = self.confirmation(self.times.loss_confirmation, now);
             let suspicion = Suspicion::of(self.suspicion.take(), &evidence, most, now);
-            let confirmed = suspicion.is_confirmed(&evidence, self.times.loss_confirmation);
+            let confirmed = suspicion.is_confirmed(&evidence, needed);
             self.suspicion = Some(suspicion);
             return match confirmed {
                 true => Verdict::Load(Reason::LossConfirmed),
                 false => Verdict::Suspicious,
             };
         }
-        (self.older, self.rollback, self.suspicion) = (None, None, None);
+        (self.rollback, self.suspicion) = (None, None);
         if fell && same {
-            let fell = self.fell.get_or_insert_default();
-            fell.count(self.times.most_gap, now);
-            if fell.confirms(self.times.settling()) {
+            let mut streak = fell_before.unwrap_or_default();
+            streak.count(self.times.between_checks, now);
+            self.fell = Some(streak);
+            if streak.confirms(self.times.settling()) {
                 self.restart_ids(answer);
             }
-        } else {
-            self.fell = None;
         }
         if self.is_returning(answer, &difference, now) {
+            let most = self.times.between_checks;
+            self.older.get_or_insert_default().count(most, now);
             return Verdict::Older;
         }
+        self.older = None;
         match same {
             true => Verdict::Same,
             false if difference.goes_back => Verdict::Load(Reason::RolledBack),
@@ -115,11 +121,20 @@ impl Detector {
 
     /// Counts an older answer: it is loaded when answers that show a rollback of
     /// the database have lasted.
-    fn older(&mut self, latest: Option<u64>, fell: bool, now: Instant) -> Verdict {
-        let most = self.times.most_gap;
+    fn older(
+        &mut self,
+        latest: Option<u64>,
+        fell: bool,
+        difference: &Difference,
+        now: Instant,
+    ) -> Verdict {
+        let most = self.times.between_checks;
         self.older.get_or_insert_default().count(most, now);
         let (rollback, needed) = match latest {
             Some(_) if fell => (Rollback::IdFell, self.times.settling()),
+            Some(_) if difference.goes_back && self.has_news(difference) => {
+                (Rollback::IdsReused, self.times.settling())
+            }
             // The newer flags exist.
             Some(_) => {
                 self.rollback = None;
@@ -141,16 +156,60 @@ impl Detector {
         }
     }
 
-    /// A check failed: what answers show is not confirmed by the time until the
-    /// next one.
-    pub(in crate::sync) fn interrupt(&mut self) {
-        let rollback = self.rollback.as_mut().map(|(_, streak)| streak);
-        let streaks = [self.older.as_mut(), self.fell.as_mut(), rollback];
-        streaks.into_iter().flatten().for_each(Streak::interrupt);
-        if let Some(suspicion) = &mut self.suspicion {
-            suspicion.interrupt();
+    /// Whether an answer has something newer than the loaded flags.
+    fn has_news(&self, difference: &Difference) -> bool {
+        let newest = self.newest;
+        difference.goes_forward || difference.added.iter().any(|(_, id)| *id > newest)
+    }
+
+    /// Remembers answers that disagree with the loaded flags on which flags exist.
+    fn note_dispute(&mut self, occasion: Occasion, verdict: Verdict, now: Instant) {
+        let settling = self.times.settling();
+        let flags = match verdict {
+            Verdict::Suspicious => self.suspicion.as_ref().map_or(0, Suspicion::missing),
+            // A replica that lags behind has flags that were lost a moment ago.
+            Verdict::Older
+                if self
+                    .lost_at
+                    .is_none_or(|at| now.saturating_duration_since(at) >= settling) =>
+            {
+                self.returning.len()
+            }
+            Verdict::Older | Verdict::Same | Verdict::Load(_) => 0,
+        };
+        if flags > 0 {
+            self.dispute = Some(Dispute::disagreed(self.dispute, flags, now));
+            return;
         }
-        self.returning.values_mut().for_each(Streak::interrupt);
+        if let Some(dispute) = &mut self.dispute {
+            dispute.agreed(settling, now);
+        }
+        let lasts = match self.dispute.is_some_and(|dispute| dispute.is_lasting()) {
+            true => self.times.full_interval,
+            false => self.times.loss_confirmation,
+        };
+        let decided = occasion == Occasion::Accept
+            || matches!(verdict, Verdict::Load(reason) if reason.is_unexplained());
+        self.dispute = self
+            .dispute
+            .filter(|dispute| !decided && dispute.quiet_for(now) < lasts);
+    }
+
+    /// That answers keep disagreeing on which flags exist, if the last that did
+    /// came within this time.
+    pub(super) fn lasting_dispute(&self, within: Duration, now: Instant) -> Option<Dispute> {
+        let lasting = |dispute: &Dispute| dispute.is_lasting() && dispute.quiet_for(now) < within;
+        self.dispute.filter(lasting)
+    }
+
+    /// How long answers must agree on which flags exist: longer where others have
+    /// kept disagreeing.
+    fn confirmation(&self, usual: Duration, now: Instant) -> Duration {
+        let full = self.times.full_interval;
+        match self.lasting_dispute(full, now) {
+            Some(_) => usual.max(full),
+            None => usual,
+        }
     }
 
     /// Whether an answer shows an earlier state than the loaded one.
@@ -170,12 +229,8 @@ impl Detector {
         if difference.goes_back {
             return true;
         }
-        let oldest_missing = difference.missing.iter().map(|(_, id)| *id).min();
-        let Some(oldest_missing) = oldest_missing else {
-            return false;
-        };
         // An earlier state lacks the flags that were created since, and no other.
-        if oldest_missing <= version {
+        if !difference.is_earlier(version) {
             return false;
         }
         // These were new only a moment ago: they were deleted, or a replica that
@@ -192,22 +247,32 @@ impl Detector {
 
     /// Whether flags that were lost are back, and not yet for long enough.
     fn is_returning(&mut self, answer: &Answer<'_>, difference: &Difference, now: Instant) -> bool {
-        let current = answer
-            .latest
-            .is_some_and(|latest| answer.contents.version() >= latest);
-        let newest = self.newest;
+        let version = answer.contents.version();
+        let current = answer.latest.is_some_and(|latest| version >= latest);
+        let loaded = self.loaded.as_ref().map_or(0, Contents::version);
+        // A flag that is gone in the answer was deleted before its newest change.
+        let deleted = |(_, id): &(u64, u64)| *id != 0 && *id <= version;
+        let newer = self.has_news(difference) || difference.missing.iter().any(deleted);
+        // And the other way round: one that is gone in the loaded flags was
+        // deleted before their newest change.
+        let newest = if newer { loaded } else { self.newest };
         let old = |flag: &&(u64, u64)| !current && flag.1 != 0 && flag.1 <= newest;
         let before = std::mem::take(&mut self.returning);
         for (id, _) in difference.added.iter().filter(old) {
             let mut streak = before.get(id).copied().unwrap_or_default();
-            streak.count(self.times.most_gap, now);
+            streak.count(self.times.between_checks, now);
             self.returning.insert(*id, streak);
         }
-        let settling = self.times.settling();
+        // What the latest ID explained was a deletion, as far as anybody can tell.
+        let usual = match self.loss_explained {
+            true => self.times.settling().max(self.times.full_interval),
+            false => self.times.settling(),
+        };
+        let needed = self.confirmation(usual, now);
         let returning = self
             .returning
             .values()
-            .any(|streak| !streak.confirms(settling));
+            .any(|streak| !streak.confirms(needed));
         if !returning {
             self.returning.clear();
         }

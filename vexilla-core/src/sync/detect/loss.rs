@@ -90,8 +90,8 @@ pub(super) struct Suspicion {
 }
 
 impl Suspicion {
-    /// An answer lacks flags; `known` is the suspicion before it. Answers that are
-    /// further apart than `most` do not follow each other.
+    /// An answer lacks flags; `known` is the suspicion before it. The answer
+    /// confirms at most so much of the time before it.
     pub(super) fn of(
         known: Option<Self>,
         evidence: &Evidence<'_>,
@@ -113,13 +113,12 @@ impl Suspicion {
         }
     }
 
-    pub(super) fn missing(&self) -> usize {
-        self.missing.len()
+    pub(super) fn flags(&self) -> impl Iterator<Item = u64> {
+        self.missing.keys().copied()
     }
 
-    /// A check failed.
-    pub(super) fn interrupt(&mut self) {
-        self.missing.values_mut().for_each(Streak::interrupt);
+    pub(super) fn missing(&self) -> usize {
+        self.missing.len()
     }
 
     /// Whether each loss was confirmed over so long, or is of a flag that was
@@ -159,6 +158,8 @@ pub(super) struct Evidence<'a> {
     pub(super) difference: &'a Difference,
     /// The latest snapshot ID, read after the answer.
     pub(super) latest: Option<u64>,
+    /// It is smaller than one that was seen before.
+    pub(super) fell: bool,
     /// The source once had a latest snapshot ID.
     pub(super) has_ids: bool,
     /// The loaded flags are those of a restored copy.
@@ -184,6 +185,6 @@ impl Evidence<'_> {
         let restored = self.restored && self.loaded.loses_many(self.answer);
         // IDs from after the loss was first seen do not explain it.
         let known = suspicion.is_some_and(|known| known.covered_by(&self.difference.missing));
-        self.answer.is_empty() || restored || known || !self.is_explained()
+        self.answer.is_empty() || self.fell || restored || known || !self.is_explained()
     }
 }

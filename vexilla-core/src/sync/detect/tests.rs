@@ -14,7 +14,7 @@ const TIMES: Times = Times {
     cache_interval: Duration::from_secs(3),
     loss_confirmation: Duration::from_secs(60),
     full_interval: Duration::from_millis(FULL),
-    most_gap: Duration::from_secs(30),
+    between_checks: Duration::from_secs(15),
 };
 
 const CHANGE: Option<Verdict> = Some(Verdict::Load(Reason::Change));
@@ -23,6 +23,7 @@ const SAME: Option<Verdict> = Some(Verdict::Same);
 const OLDER: Option<Verdict> = Some(Verdict::Older);
 
 /// A detector with a clock of its own.
+#[derive(Clone)]
 struct Case {
     detector: Detector,
     now: Instant,
@@ -426,18 +427,38 @@ fn one_answer_without_an_id_loads_no_older_flags_however_long_a_replica_is_stuck
 }
 
 #[test]
-fn time_in_which_checks_fail_confirms_nothing() {
-    let mut case = Case::loaded(5, &[(1, 1), (2, 5), (3, 3)]);
-    for _ in 0..5 {
-        assert_eq!(case.poll(Some(3), &OLD), OLDER);
-        assert_eq!(case.after(1_000).poll(Some(3), &OLD), OLDER);
-        case.after(20_000).detector.interrupt();
+fn a_rollback_whose_ids_were_used_again_is_loaded() {
+    // Rolled back from ID 4 to 2; then flag 1 was edited by 3, flag 5 created by
+    // 4 and 5, and flag 3 deleted by 6.
+    let before = [(1, 1), (2, 4), (3, 3)];
+    let mut case = Case::loaded(4, &before);
+    let after = [(1, 3), (2, 2), (5, 5)];
+    for _ in 0..12 {
+        assert_eq!(case.after(1_000).poll(Some(6), &after), OLDER);
     }
-    // Nor does time in which nobody checks.
-    let mut case = Case::loaded(5, &[(1, 1), (2, 5), (3, 3)]);
-    for _ in 0..20 {
-        assert_eq!(case.after(31_000).poll(Some(3), &OLD), OLDER);
+    assert_eq!(case.after(1_000).poll(Some(6), &after), ROLLED_BACK);
+}
+
+#[test]
+fn one_latest_id_that_was_wrong_does_no_lasting_harm() {
+    for wrong in [500, u64::MAX] {
+        let mut case = Case::loaded(5, &OLD);
+        assert_eq!(case.after(1_000).poll(Some(wrong), &OLD), SAME);
+        for _ in 0..60 {
+            case.after(1_000).poll(Some(5), &OLD);
+        }
+        assert_eq!(case.doubt(), None, "{wrong}");
     }
+}
+
+/// Answers confirm at most 15 s each, however long nobody else came.
+#[test]
+fn time_in_which_nobody_answers_confirms_little() {
+    let mut case = Case::loaded(5, &[(1, 1), (2, 5), (3, 3)]);
+    for _ in 0..2 {
+        assert_eq!(case.after(3_600_000).poll(Some(3), &OLD), OLDER);
+    }
+    assert_eq!(case.after(3_600_000).poll(Some(3), &OLD), ROLLED_BACK);
 }
 
 #[test]

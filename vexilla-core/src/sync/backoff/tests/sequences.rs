@@ -89,8 +89,8 @@ fn expected(history: &[Step], limits: &Limits, demand: Demand) -> (f64, f64) {
     }
 }
 
-fn unanswered(history: &[Step]) -> usize {
-    let failed = |step: &&Step| !matches!(step.ended, Ended::Succeeded | Ended::Refused);
+fn failed(history: &[Step]) -> usize {
+    let failed = |step: &&Step| step.ended != Ended::Succeeded;
     history.iter().rev().take_while(failed).count()
 }
 
@@ -116,7 +116,7 @@ proptest! {
         let mut now = Instant::now();
         let mut backoff = Backoff::new(limits, now);
         for done in 0..=steps.len() {
-            let (state, under_way) = match unanswered(&steps[..done]) {
+            let (state, under_way) = match failed(&steps[..done]) {
                 0..3 => (BreakerState::Closed, BreakerState::Closed),
                 _ => (BreakerState::Open, BreakerState::HalfOpen),
             };
