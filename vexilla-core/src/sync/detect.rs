@@ -319,7 +319,6 @@ impl Detector {
             self.confirmed = None;
             self.announced = None;
             self.newest = 0;
-            self.base_kept_until = None;
             self.note(answer.latest, answer.occasion, now);
         }
         let lost = lost.is_some_and(|lost| !lost.is_empty());
@@ -385,7 +384,8 @@ impl Detector {
     /// The loaded flags are current for the ID announced, if they have reached
     /// it.
     fn reach(&mut self, answer: &Answer<'_>, now: Instant) {
-        let version = answer.contents.version();
+        // The IDs may have restarted with this answer.
+        let version = answer.contents.forget(&self.outdated).version();
         let announced = self.announced.and_then(|announced| announced.id);
         let latest = announced.max(answer.latest);
         if latest.is_some_and(|latest| version >= latest) {

@@ -325,7 +325,7 @@ mod tests {
     fn programs_have_caches_as_long_as_there_is_room() {
         const CACHE: u64 = 64 << 10;
 
-        let limits = Limits::new().regex_cache_bytes(2 * CACHE as usize + 1);
+        let limits = Limits::new().regex_cache_bytes((128 << 10) + 1);
         let cache = |patterns: &mut Patterns<'_>, text: &str| {
             let pattern = patterns.go(text.as_bytes().into()).unwrap();
             let program = pattern.program.unwrap();

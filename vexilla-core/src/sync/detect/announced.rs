@@ -85,7 +85,6 @@ impl Detector {
             && self.announced.is_none()
             && self.older.is_none()
             && self.suspicion.is_none()
-            && self.returning.is_empty()
             && !self.dispute.is_some_and(|dispute| dispute.is_lasting())
             && self.compare_until.is_none_or(|until| now >= until)
     }
@@ -96,7 +95,6 @@ impl Detector {
             |announced: &Announced| self.is_late(announced, now) && now < announced.late_fetch;
         let undisputed = self.older.is_none()
             && self.suspicion.is_none()
-            && self.returning.is_empty()
             && self.dispute.is_none()
             && self.fell.is_none();
         undisputed && self.announced.as_ref().is_some_and(early)

@@ -18,40 +18,32 @@ pub(super) struct Dispute {
     last: Instant,
     /// For how many flags it was so, in the last.
     flags: usize,
-    /// An answer that agreed came between them, too late for a replica that lags
-    /// behind.
-    agreed: bool,
-    /// Others that disagreed came after that.
-    lasting: bool,
+    /// When the first came that agreed, other than of a replica that lags behind.
+    agreed: Option<Instant>,
 }
 
 impl Dispute {
     /// An answer disagrees about so many flags.
     pub(super) fn disagreed(known: Option<Self>, flags: usize, now: Instant) -> Self {
-        let known = known.unwrap_or(Self {
-            since: now,
-            last: now,
-            flags,
-            agreed: false,
-            lasting: false,
-        });
         Self {
+            since: known.map_or(now, |known| known.since),
             last: now,
             flags,
-            lasting: known.lasting || known.agreed,
-            ..known
+            agreed: known.and_then(|known| known.agreed),
         }
     }
 
-    /// An answer does not disagree. Those that come before `settling` is over may be of a
-    /// replica that lags behind.
+    /// An answer does not disagree. Those that come before `settling` is over may
+    /// be of a replica that lags behind.
     pub(super) fn agreed(&mut self, settling: Duration, now: Instant) {
-        self.agreed |= now.saturating_duration_since(self.since) >= settling;
+        if now.saturating_duration_since(self.since) >= settling {
+            self.agreed.get_or_insert(now);
+        }
     }
 
-    /// Whether answers keep disagreeing.
+    /// Whether answers keep disagreeing: one that agreed came between them.
     pub(super) fn is_lasting(&self) -> bool {
-        self.lasting
+        self.agreed.is_some_and(|agreed| self.last > agreed)
     }
 
     /// About how many flags answers disagree.

@@ -444,7 +444,7 @@ fn one_latest_id_that_was_wrong_does_no_lasting_harm() {
     for wrong in [500, u64::MAX] {
         let mut case = Case::loaded(5, &OLD);
         assert_eq!(case.after(1_000).poll(Some(wrong), &OLD), SAME);
-        for _ in 0..60 {
+        for _ in 0..14 {
             case.after(1_000).poll(Some(5), &OLD);
         }
         assert_eq!(case.doubt(), None, "{wrong}");
@@ -501,4 +501,103 @@ fn a_rollback_to_the_confirmed_id_is_one() {
             OLDER
         );
     }
+}
+
+#[test]
+fn answers_that_lack_flags_are_no_older_answers_in_a_row() {
+    let before = [(1, 1), (2, 5), (3, 3)];
+    let mut case = Case::loaded(5, &before);
+    for _ in 0..3 {
+        for _ in 0..9 {
+            assert_eq!(case.after(1_000).poll(Some(3), &OLD), OLDER);
+        }
+        let part = case.after(1_000).poll(Some(5), &[(2, 5)]);
+        assert_eq!(part, Some(Verdict::Suspicious));
+    }
+}
+
+#[test]
+fn an_id_is_small_in_a_row_only_if_no_other_comes_between() {
+    let mut case = Case::loaded(5, &[(1, 1), (2, 2), (3, 5)]);
+    let flags = [(1, 1), (2, 2), (3, 5)];
+    for _ in 0..3 {
+        for _ in 0..9 {
+            assert_eq!(case.after(1_000).poll(Some(4), &flags), SAME);
+        }
+        case.after(1_000).check(Some(5), &flags, Occasion::Full);
+        assert_eq!(case.detector.confirmed(), 5);
+    }
+    for _ in 0..14 {
+        case.after(1_000).poll(Some(4), &flags);
+    }
+    assert_eq!(case.detector.confirmed(), 4);
+}
+
+#[test]
+fn a_late_export_is_left_alone_though_the_id_goes_on_rising() {
+    let mut case = Case::new();
+    let mut fetches = 0;
+    for id in 4..64 {
+        fetches += u32::from(case.after(1_000).poll(Some(id), &OLD).is_some());
+    }
+    assert!((20..25).contains(&fetches), "{fetches}");
+}
+
+#[test]
+fn an_older_answer_of_a_late_export_is_looked_at_again_at_each_poll() {
+    let loaded = [(1, 1), (2, 2), (3, 3), (4, 4)];
+    let mut case = Case::loaded(4, &loaded);
+    for _ in 0..16 {
+        case.after(1_000).poll(Some(5), &loaded);
+    }
+    assert!(matches!(case.doubt(), Some(Doubt::Late { .. })));
+    case.after(5_000);
+    for _ in 0..10 {
+        let older = [(1, 1), (2, 2), (3, 3), (4, 3)];
+        assert_eq!(case.after(1_000).poll(Some(5), &older), OLDER);
+    }
+}
+
+#[test]
+fn ids_from_before_a_restart_are_forgotten_with_their_flags() {
+    let mut case = Case::loaded(50, &[(1, 10), (2, 20), (3, 50)]);
+    for _ in 0..14 {
+        case.after(1_000)
+            .poll(Some(5), &[(1, 10), (2, 20), (3, 50)]);
+    }
+    assert_eq!(case.detector.outdated.len(), 3);
+    for (id, flags) in [
+        (6, [(1, 6), (2, 20), (3, 50)]),
+        (8, [(1, 6), (2, 7), (3, 8)]),
+    ] {
+        assert_eq!(case.after(20_000).poll(Some(id), &flags), CHANGE);
+    }
+    assert_eq!(case.detector.outdated.len(), 0);
+}
+
+#[test]
+fn the_last_of_several_edits_is_loaded_however_late_it_is_exported() {
+    // At a start nothing says whether ID 5 is that of a deletion.
+    let mut case = Case::empty();
+    let first = [(1, 4), (2, 2), (3, 3)];
+    assert_eq!(case.after(1_000).poll(Some(5), &first), CHANGE);
+    for _ in 0..100 {
+        case.after(1_000).poll(Some(5), &first);
+    }
+    let both = [(1, 4), (2, 5), (3, 3)];
+    for _ in 0..6 {
+        case.after(1_000).poll(Some(5), &both);
+    }
+    assert_eq!(case.flags, contents(&both));
+}
+
+#[test]
+fn a_replica_without_flags_lags_behind_the_first_ones() {
+    let mut case = Case::empty();
+    assert_eq!(case.poll(Some(1), &[]), CHANGE);
+    case.after(60_000).poll(Some(1), &[]);
+    assert_eq!(case.after(1_000).poll(Some(2), &[(1, 2)]), CHANGE);
+    assert_eq!(case.after(1_000).check(Some(3), &[], Occasion::Full), OLDER);
+    let later = case.after(SETTLING).check(Some(3), &[], Occasion::Full);
+    assert_eq!(later, Some(Verdict::Suspicious));
 }

@@ -524,3 +524,81 @@ fn an_id_that_fell_explains_no_loss() {
     assert_eq!(verdict, SUSPICIOUS);
     assert_eq!(case.flags.len(), 51);
 }
+
+#[test]
+fn a_rollback_that_loses_flags_takes_the_whole_confirmation_time() {
+    let mut case = Case::loaded(60, &edited(&flags(1..=50), 1, 60));
+    let before = flags(1..=40);
+    for second in 0..60 {
+        assert_eq!(
+            case.after(1_000).poll(Some(50), &before),
+            SUSPICIOUS,
+            "{second}"
+        );
+    }
+    assert_eq!(case.after(1_000).poll(Some(50), &before), CONFIRMED);
+}
+
+#[test]
+fn a_suspicious_answer_is_not_fetched_again_before_the_next_poll() {
+    let mut case = fifty();
+    assert_eq!(case.after(1_000).poll(Some(51), &flags(1..=50)), SAME);
+    assert!(case.again().is_some());
+    assert_eq!(case.after(250).poll(Some(51), &flags(11..=50)), SUSPICIOUS);
+    assert_eq!(case.again(), None);
+}
+
+#[test]
+fn flags_that_come_back_are_watched_until_it_is_decided() {
+    let mut case = fifty();
+    let (left, before) = (flags(2..=50), flags(1..=50));
+    assert_eq!(case.poll(Some(51), &left), CHANGE);
+    for second in 1..=80 {
+        let answer = if second < 50 { &left } else { &before };
+        assert!(
+            case.after(1_000).poll(Some(51), answer).is_some(),
+            "{second}"
+        );
+    }
+    // The deletion of the newest flag is watched for longer: it may be a replica
+    // that never had it.
+    let mut case = fifty();
+    assert_eq!(case.poll(Some(51), &flags(1..=49)), CHANGE);
+    for second in 1..300 {
+        let verdict = case.after(1_000).poll(Some(51), &flags(1..=49));
+        assert_eq!(verdict, SAME, "{second}");
+    }
+    assert_eq!(case.after(1_000).poll(Some(51), &flags(1..=49)), None);
+}
+
+#[test]
+fn the_newest_flag_is_back_at_once_with_a_newer_change() {
+    let mut case = fifty();
+    assert_eq!(case.poll(Some(51), &flags(1..=49)), CHANGE);
+    // The latest ID is that of a deletion, so that no answer reaches it.
+    let back = edited(&flags(1..=50), 5, 52);
+    let verdict = case.after(20_000).poll(Some(53), &back);
+    assert!(matches!(verdict, Some(Verdict::Load(_))), "{verdict:?}");
+}
+
+#[test]
+fn an_accepted_loss_is_not_undone_while_answers_keep_disagreeing() {
+    let mut case = fifty();
+    let (part, whole) = (flags(2..=50), flags(1..=50));
+    case.check(Some(51), &part, Occasion::Accept);
+    for _ in 0..20 {
+        assert_eq!(
+            case.after(1_000).check(Some(51), &whole, Occasion::Full),
+            OLDER
+        );
+        assert_eq!(
+            case.after(1_000).check(Some(51), &part, Occasion::Full),
+            SAME
+        );
+    }
+    for second in 0..300 {
+        let verdict = case.after(1_000).poll(Some(51), &whole);
+        assert_eq!(verdict, OLDER, "{second}");
+    }
+    assert_eq!(case.after(1_000).poll(Some(51), &whole), CHANGE);
+}
