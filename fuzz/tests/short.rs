@@ -9,6 +9,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
+use vexilla_core::PersistErrorKind;
+use vexilla_core::fuzzing::Copy;
 use vexilla_fuzz::{Generator, Recorded, TARGETS, Target, inputs};
 
 fn number(variable: &str) -> Option<u64> {
@@ -72,3 +74,26 @@ macro_rules! short_runs {
 }
 
 short_runs!(document constraint regex cel copy webhook request context);
+
+/// A copy of another schema is refused before anything else of it is read.
+#[test]
+fn copies_in_inputs_and_tokens_have_the_schema_of_today() {
+    const MAGIC: &[u8] = b"vexilla\0";
+
+    let target = TARGETS.iter().find(|target| target.name == "copy");
+    let target = target.expect("a target of this name");
+    let inputs = inputs(target).into_iter();
+    let inputs = inputs.filter(|(name, _)| name != "other-schema");
+    let tokens = target.tokens.iter();
+    let tokens = tokens.map(|token| ((*token).to_owned(), token.as_bytes().to_vec()));
+    let mut copies = 0;
+    for (name, bytes) in inputs.chain(tokens) {
+        if bytes.starts_with(MAGIC) {
+            copies += 1;
+            let error = Copy::decode(&bytes).expect_err("none is whole");
+            let schema = matches!(error.kind(), PersistErrorKind::Schema(_));
+            assert!(!schema, "{name}: {error}");
+        }
+    }
+    assert_eq!(copies, 3);
+}

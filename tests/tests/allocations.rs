@@ -15,13 +15,15 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use allocation_counter::measure;
 use serde_json::json;
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
 use vexilla_core::{
-    BoolFlag, Context, ContextRef, EmptyEntity, FlagSet, Flags, FloatFlag, IntFlag, Limits, Map,
-    Overrides, Reason, StringFlag, Value, ValueRef, Vexilla,
+    BoolFlag, Context, ContextRef, EmptyEntity, FlagSet, Flags, FloatFlag, IntFlag, LastKnownGood,
+    Limits, Map, Overrides, PersistError, Reason, Source, SourceError, StringFlag, Value, ValueRef,
+    Vexilla,
 };
 
 /// Keys of flags that answer each in another way, the last one that of none.
@@ -414,4 +416,66 @@ fn a_cel_comprehension_that_adds_constants_is_linear_in_its_list() {
         let (once, twice) = (bytes(1_000), bytes(2_000));
         assert!(twice < 3 * once, "{expression}: {once}, then {twice} bytes");
     }
+}
+
+/// Gives as many flags at each poll, which another thread made.
+struct Large(usize);
+
+impl Source for Large {
+    fn name(&self) -> String {
+        "large".to_owned()
+    }
+
+    async fn fetch(&self) -> Result<FlagSet, SourceError> {
+        let count = self.0;
+        let flags = (0..count).map(|n| Flag::boolean(format!("flag-{n}"), true));
+        let made = tokio::task::spawn_blocking(move || flags.collect());
+        made.await.map_err(SourceError::other)
+    }
+}
+
+/// A store that keeps nothing.
+struct Nowhere;
+
+impl LastKnownGood for Nowhere {
+    fn name(&self) -> String {
+        "nowhere".to_owned()
+    }
+
+    async fn load(&self) -> Result<Option<Vec<u8>>, PersistError> {
+        Ok(None)
+    }
+
+    async fn save(&self, _: Vec<u8>) -> Result<(), PersistError> {
+        Ok(())
+    }
+}
+
+/// Each flag is several blocks of memory; those of a set that is not loaded are
+/// freed on another thread.
+#[test]
+fn a_poll_without_a_change_frees_no_flags_on_the_thread_of_the_runtime() {
+    const FLAGS: usize = 2_000;
+    const POLL: Duration = Duration::from_secs(10);
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let vexilla = runtime.block_on(async {
+        let builder = Vexilla::builder(Large(FLAGS)).poll_interval(POLL);
+        let builder = builder.last_known_good(Nowhere);
+        let vexilla = builder.build().await.unwrap();
+        tokio::time::sleep(POLL * 2).await;
+        vexilla
+    });
+    let before = vexilla.status().counts.fetches;
+    let kept = measure(|| {
+        runtime.block_on(async { tokio::time::sleep(POLL * 5).await });
+    });
+    let fetches = vexilla.status().counts.fetches - before;
+    assert!(fetches >= 3, "{fetches}");
+    // What other threads made, and this one freed.
+    assert!(kept.count_current > -(FLAGS as i64), "{kept:?}");
 }

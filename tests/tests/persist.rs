@@ -1,5 +1,6 @@
-//! The last-known-good copy in a file: whatever is there, and however a save ends, the next load gives the old
-//! document or the new one, whole, or an error.
+//! The last-known-good copy in a file: whatever is there, and however a save
+//! ends, the next load gives the old document or the new one, whole, or an
+//! error.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -63,7 +64,8 @@ async fn load(store: &LastKnownGoodFile) -> Option<Vec<u8>> {
     store.load().await.unwrap()
 }
 
-/// The kind of the errors that saving to and loading from this path give. Both name the path.
+/// The kind of the errors that saving to and loading from this path give. Both
+/// name the path.
 async fn refused(path: &Path) -> (PersistErrorKind, Option<PersistErrorKind>) {
     let store = LastKnownGoodFile::new(path);
     let error = store.save(b"new".to_vec()).await.unwrap_err();
@@ -113,7 +115,7 @@ async fn after_a_loss_the_document_before_is_kept_beside_the_new_one() {
     assert_eq!(load(&previous).await.unwrap(), b"all");
     store.save(b"fewer".to_vec()).await.unwrap();
     assert_eq!(load(&previous).await.unwrap(), b"all");
-    store.save_after_loss(b"".to_vec()).await.unwrap();
+    store.save_after_loss(b"least".to_vec()).await.unwrap();
     assert_eq!(load(&previous).await.unwrap(), b"fewer");
 
     // What cannot be kept is not replaced.
@@ -121,11 +123,13 @@ async fn after_a_loss_the_document_before_is_kept_beside_the_new_one() {
     fs::create_dir(previous.path()).unwrap();
     let error = store.save_after_loss(b"none".to_vec()).await.unwrap_err();
     assert_eq!(error.kind(), PersistErrorKind::Io);
-    assert_eq!(load(&store).await.unwrap(), b"");
+    assert_eq!(load(&store).await.unwrap(), b"least");
     let small = folder.store().max_bytes(3);
     fs::remove_dir(previous.path()).unwrap();
     store.save(b"large".to_vec()).await.unwrap();
-    small.save_after_loss(b"new".to_vec()).await.unwrap_err();
+    let error = small.save_after_loss(b"new".to_vec()).await.unwrap_err();
+    let told = "the previous copy is larger than max_bytes and cannot be kept as .previous";
+    assert!(error.to_string().ends_with(told), "{error}");
     assert_eq!(load(&store).await.unwrap(), b"large");
     assert_eq!(folder.names(), ["flags.lkg"]);
 }
@@ -285,7 +289,8 @@ fn whole(bytes: &[u8]) -> u8 {
     number
 }
 
-/// Saves one of two documents after the other until it is killed, or its parent is gone.
+/// Saves one of two documents after the other until it is killed, or its parent
+/// is gone.
 #[tokio::test]
 #[ignore = "the process that another test kills"]
 async fn saves_until_it_is_killed() {
@@ -304,7 +309,8 @@ async fn saves_until_it_is_killed() {
     }
 }
 
-/// Starts [`saves_until_it_is_killed`], and waits until it has saved so many times.
+/// Starts [`saves_until_it_is_killed`], and waits until it has saved so many
+/// times.
 fn saving(path: &Path, times: usize) -> Child {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
@@ -350,7 +356,8 @@ async fn killed_at_any_moment_of_a_save_the_old_or_the_new_document_is_there() {
         amid += left.len();
         assert!(left.len() <= 1, "one process leaves one file: {left:?}");
         left.iter().for_each(|path| age(path));
-        // What is left over is cleared by the next save, here that of the next process or of this one.
+        // What is left over is cleared by the next save, here that of the next
+        // process or of this one.
         store.save(document(number)).await.unwrap();
         assert_eq!(folder.names(), ["flags.lkg"]);
     }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod bucket;
+mod causes;
 #[cfg(feature = "refresh")]
 mod changes;
 mod constraint;

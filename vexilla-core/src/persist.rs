@@ -1,23 +1,29 @@
 //! The last-known-good copy of the flags, kept where a restart finds them.
 //!
-//! After a change has been taken over, the whole set of flags is saved, before filtering; a start that does
-//! not reach the source reads it back and answers as before. What is read is the whole set that was saved, or
-//! an error: never a part of it.
+//! After a change has been taken over, the whole set of flags is saved, before
+//! filtering; a start that does not reach the source reads it back and answers
+//! as before. What is read is the whole set that was saved, or an error: never
+//! a part of it.
 //!
-//! - [`LastKnownGood`] is where a copy is kept; [`LastKnownGoodFile`] keeps it in one file.
-//! - A document ([`encode`], [`decode`]) is a set of flags with where and when it was had, checksummed.
-//! - A save after a loss of flags keeps the document before it as the previous generation.
-//! - A [`Saver`] saves one document at a time, away from whoever asks for it, repeats what fails, and
-//!   remembers how it went.
+//! - [`LastKnownGood`] is where a copy is kept; [`LastKnownGoodFile`] keeps it
+//!   in one file.
+//! - A document ([`encode`], [`decode`]) is a set of flags with where and when
+//!   it was had, checksummed.
+//! - A save after a loss of flags keeps the document before it as the previous
+//!   generation.
+//! - A [`Saver`] saves one document at a time, away from whoever asks for it,
+//!   repeats what fails, and remembers how it went.
 //!
-//! The copy names everything that the flags name, people included. It is not encrypted, and its checksum tells
-//! accidents, not forgery: who may write to the store decides what a start without the source answers.
+//! The copy names everything that the flags name, people included. It is not
+//! encrypted, and the checksum detects corruption, not tampering: anyone who
+//! can write the file controls the flags after a restart without Flagr.
 
 mod document;
 mod error;
 mod file;
 mod link_policy;
 mod packing;
+mod previous;
 mod replace;
 mod saver;
 
@@ -34,8 +40,9 @@ use std::pin::Pin;
 
 /// Where the last-known-good copy is kept, for a start without the source.
 ///
-/// It holds one document of bytes, whose form is no concern of the store: a save puts another in its place,
-/// and a load gives the last one that was saved whole. Saves come one at a time.
+/// It holds one document of bytes, whose form is no concern of the store: a
+/// save puts another in its place, and a load gives the last one that was saved
+/// whole. Saves come one at a time.
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -73,27 +80,38 @@ pub trait LastKnownGood: Send + Sync + 'static {
     /// Whatever went wrong. The start goes on without a copy then.
     fn load(&self) -> impl Future<Output = Result<Option<Vec<u8>>, PersistError>> + Send;
 
-    /// Puts a document in place of the one before, all or nothing: whatever happens on the way, the next load
-    /// gives one of the two whole.
+    /// Puts a document in place of the one before, all or nothing: whatever
+    /// happens on the way, the next load gives one of the two whole.
     ///
     /// # Errors
     ///
-    /// Whatever went wrong. The flags that are served stay, and the save is tried again after a second, then
-    /// ever more seldom, at last every minute, until it succeeds or there is something newer to save.
+    /// Whatever went wrong. The flags that are served stay, and the save is
+    /// tried again after a second, then ever more seldom, at last every minute,
+    /// until it succeeds or there is something newer to save.
     fn save(&self, document: Vec<u8>) -> impl Future<Output = Result<(), PersistError>> + Send;
 
-    /// [`save`](Self::save) for a document that lost flags, which may turn out to be a mistake: the document
-    /// before it is kept as well, as the previous generation, for an operator to go back to. It takes the place
-    /// of an earlier previous generation. [`load`](Self::load) never gives it.
+    /// [`save`](Self::save) for a document that lost flags, which may turn out
+    /// to be a mistake: the document before it is kept as well, as the previous
+    /// generation, for an operator to go back to. [`load`](Self::load) never
+    /// gives it.
     ///
-    /// A save that failed is repeated in the same way. If it had put the document in its place all the same,
-    /// the document must not become its own previous generation.
+    /// One accident may come in several steps, and every process that saves to
+    /// the store saves them all. What an operator needs is the set from before
+    /// the first one, so a previous generation is not replaced in the course of
+    /// a loss; see
+    /// [`LastKnownGoodFile`](LastKnownGoodFile#the-previous-generation) for the
+    /// rule of the file.
+    ///
+    /// A save that failed is repeated in the same way, and so is one after it
+    /// that was not marked as a loss. If it had put the document in its place
+    /// all the same, the document must not become its own previous generation.
     ///
     /// Default: [`save`](Self::save), without a previous generation.
     ///
     /// # Errors
     ///
-    /// As [`save`](Self::save). If the document before cannot be kept, it is not replaced either.
+    /// As [`save`](Self::save). If the document before cannot be kept, it is
+    /// not replaced either.
     fn save_after_loss(
         &self,
         document: Vec<u8>,

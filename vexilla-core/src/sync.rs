@@ -26,7 +26,7 @@ mod fetched;
 mod inbox;
 pub(crate) mod jitter;
 mod load;
-mod offload;
+pub(crate) mod offload;
 mod panics;
 mod status;
 mod worker;

@@ -20,7 +20,7 @@ pub const TARGET: Target = Target {
         "\n",
         "{\"Flags\":[",
         "]}",
-        "vexilla\0\u{1}\0",
+        "vexilla\0\u{2}\0",
         "\0\0\0\0",
         "{\"Key\":\"a\"}",
         "null",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, advance, sleep, timeout};
 use vexilla_core::flag::Flag;
 use vexilla_core::{
-    Context, Filter, FlagSet, LastKnownGood, Level, MemorySource, PersistError, Source,
+    Context, Filter, FlagSet, LastKnownGood, Level, Limits, MemorySource, PersistError, Source,
     SourceError, SourceErrorKind, Vexilla,
 };
 use vexilla_tests::model::{Answer, Fault, Model, Replica, Route};
@@ -281,10 +281,32 @@ async fn a_copy_of_another_source_is_refused() {
     let vexilla = Vexilla::builder(source).last_known_good(copy.clone());
     let vexilla = vexilla.build().await.unwrap();
     assert_eq!(vexilla.status().level, Level::Live);
+    assert_eq!(logged("was saved for "), 1);
+    assert_eq!(logged(", but the configured source is memory"), 1);
     assert!(!is_on(&vexilla) && vexilla.flags(Context::new("u")).bool("other"));
     assert_eq!(logged("cannot be used"), 1);
     vexilla.shutdown(SECOND).await;
     assert_eq!(vexilla.status().last_known_good_error, None, "overwritten");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_with_more_flags_than_allowed_is_no_failure_of_the_store() {
+    let model = model();
+    model.change(|database| database.create(Flag::boolean("more", true)));
+    let copy = copy_of(&model).await;
+    model.fault(|_| Some(Fault::Break));
+    let vexilla = builder(&model)
+        .last_known_good(copy)
+        .limits(Limits::new().flags(1))
+        .start_without_flags();
+    let vexilla = vexilla.build().await.unwrap();
+    assert_eq!(
+        vexilla.status().last_known_good_error.as_deref(),
+        Some(
+            "the flags of the copy cannot be compiled: 2 flags are more than the limit of 1; \
+             raise Limits::flags if that is meant"
+        )
+    );
 }
 
 /// A model at an address of its own, called like every other.

@@ -1,4 +1,5 @@
-//! The form in which flags are kept: a header, and a payload that a person can read.
+//! The form in which flags are kept: a header, and a payload that a person can
+//! read.
 //!
 //! | Bytes | Header, numbers little-endian |
 //! |---|---|
@@ -10,17 +11,20 @@
 //! | 8 | length of the payload, as it follows |
 //! | 4 | CRC-32 of the header before it and the payload as it follows |
 //!
-//! The payload is two lines of JSON: what Flagr's export form has no place for (the source's name and
-//! [`Identity`], the origin, the change id, the faults of flags), then the set in that form, which the decoder of exports reads back. No
-//! ids are assigned.
+//! The payload is two lines of JSON: what Flagr's export form has no place for
+//! (the source's name and [`Identity`], the origin, the change id, the faults
+//! of flags), then the set in that form, which the decoder of exports reads
+//! back. No ids are assigned.
 //!
-//! Schemas are not translated: a document of another one is told apart and left to the version that wrote it,
-//! because the source gives the flags again. Schema 1 named its source by the name only.
+//! Schemas are not translated: a document of another one is told apart and left
+//! to the version that wrote it, because the source gives the flags again.
+//! Schema 1 named its source by the name only.
 //!
-//! What comes back equals what was kept, down to the text of attachments, with two exceptions that only sets
-//! made in code can show: a `created_at` or `updated_at` that is Go's zero time comes back as `None`, which is
-//! what it means; and an attachment that is no object comes back as that fault of its flag, which cannot be
-//! evaluated either way.
+//! What comes back equals what was kept, down to the text of attachments, with
+//! two exceptions that only sets made in code can show: a `created_at` or
+//! `updated_at` that is Go's zero time comes back as `None`, which is what it
+//! means; and an attachment that is no object comes back as that fault of its
+//! flag, which cannot be evaluated either way.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -55,8 +59,9 @@ pub(crate) struct Provenance {
     pub(crate) id: u64,
 }
 
-/// A hash of [`Source::identity`](crate::Source::identity), 64-bit FNV-1a: enough to tell one's own sources
-/// apart, and nothing is learned from it of a path that is secret.
+/// A hash of [`Source::identity`](crate::Source::identity), 64-bit FNV-1a:
+/// enough to tell one's own sources apart, and nothing is learned from it of a
+/// path that is secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity(u64);
 
@@ -86,7 +91,8 @@ struct About<'a> {
 ///
 /// # Errors
 ///
-/// `TooLarge` for more bytes than the packing allows, before or after compression.
+/// `TooLarge` for more bytes than the packing allows, before or after
+/// compression.
 pub(crate) fn encode(
     set: &FlagSet,
     provenance: &Provenance,
@@ -127,14 +133,15 @@ pub(crate) fn seal(
 ///
 /// # Errors
 ///
-/// Whenever the document is not whole and exactly as it was made, has more bytes than the packing allows, or
-/// needs a version or feature that this build is not.
+/// Whenever the document is not whole and exactly as it was made, has more
+/// bytes than the packing allows, or needs a version or feature that this build
+/// is not.
 pub(crate) fn decode(document: &[u8], packing: Packing) -> Result<Saved, PersistError> {
     packing.check_size(document.len())?;
     let (header, body) = Header::read(document)?;
     let payload = packing.unpack(header.method, body, header.plain)?;
     let unreadable = |cause: Box<dyn std::error::Error + Send + Sync>| {
-        let message = "the copy is whole, but what is in it is no set of flags";
+        let message = "the copy is complete, but its content is not a valid set of flags";
         PersistError::new(PersistErrorKind::Document, message).because(cause)
     };
     let saved_at = SystemTime::UNIX_EPOCH
@@ -177,7 +184,10 @@ fn set_of(
     };
     for (index, fault) in about.faults {
         let flag = set.flags.get_mut(index);
-        flag.ok_or("a fault of a flag that is not there")?.fault = Some(fault.into());
+        let flag = flag.ok_or_else(|| {
+            format!("the copy records an error for flag {index}, which does not exist")
+        })?;
+        flag.fault = Some(fault.into());
     }
     Ok(Saved {
         set,
@@ -205,26 +215,30 @@ pub(crate) const HEADER: usize = 8 + 2 + 1 + 3 * 8 + 4;
 impl Header {
     /// Splits a document into header and body, both checked.
     fn read(document: &[u8]) -> Result<(Self, &[u8]), PersistError> {
-        let broken_off = || {
+        let truncated = || {
             let message = match document.len() {
                 0 => "the copy is empty".to_owned(),
-                length => format!("the copy is broken off after {length} bytes"),
+                length => format!("the copy is truncated at {length} bytes"),
             };
             PersistError::new(PersistErrorKind::Truncated, message)
         };
         if !document.starts_with(&MAGIC) {
             if MAGIC.starts_with(document) {
-                return Err(broken_off());
+                return Err(truncated());
             }
             let message = "what is there was not written by Vexilla; name another place";
             return Err(PersistError::new(PersistErrorKind::Foreign, message));
         }
         let mut rest = document.get(MAGIC.len()..).unwrap_or_default();
-        let schema = u16::from_le_bytes(*take(&mut rest).ok_or_else(broken_off)?);
+        let schema = u16::from_le_bytes(*take(&mut rest).ok_or_else(truncated)?);
         if schema != SCHEMA {
-            let age = if schema > SCHEMA { "newer" } else { "older" };
+            let by = if schema > SCHEMA {
+                "a newer"
+            } else {
+                "an older"
+            };
             let message = format!(
-                "the copy has schema {schema}, written by an {age} version of Vexilla, and this one reads schema \
+                "the copy has schema {schema}, written by {by} version of Vexilla, and this one reads schema \
                  {SCHEMA}; the next save replaces it"
             );
             return Err(PersistError::new(PersistErrorKind::Schema(schema), message));
@@ -242,11 +256,11 @@ impl Header {
             };
             Some((header, packed, sum, rest))
         };
-        let (header, packed, sum, body) = fields().ok_or_else(broken_off)?;
+        let (header, packed, sum, body) = fields().ok_or_else(truncated)?;
         let summed = document.get(..HEADER - 4).unwrap_or_default();
         let length = body.len() as u64;
         if length < packed {
-            return Err(broken_off());
+            return Err(truncated());
         }
         if length > packed || checksum(summed, body) != sum {
             let message =

@@ -1,11 +1,12 @@
 //! The last-known-good copy in one file; see `replace` for how it is written.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+use std::{fs, io};
 
 use super::link_policy::may_follow;
+use super::previous::{self, Previous};
 use super::replace::replace;
 use super::{LastKnownGood, Packing, PersistError, PersistErrorKind};
 use crate::io_thread::{self, IoThreadError};
@@ -29,51 +30,78 @@ const PREVIOUS: &str = ".previous";
 ///
 /// # The previous generation
 ///
-/// When a set is saved that lost flags in a way that looks like an accident, the document before it is kept in
-/// a file beside it, of the same name with `.previous` at the end, and stays there until the next such loss.
-/// Nothing reads it by itself. An operator who finds that the flags should not have gone:
+/// A loss of flags that may be an accident is saved like any other change, and
+/// the set from before it is kept in a file beside the copy, of the same name
+/// with `.previous` at the end. Nothing serves it by itself.
 ///
-/// 1. Puts Flagr right, from its own backup if there is one. Otherwise `tail -n 1 flags.lkg.previous` gives the
-///    flags as they were, in Flagr's export form, if they were saved without compression; so does
-///    `tail -c +40 flags.lkg.previous | zstd -d | tail -n 1` if with. Flagr's JSON-file mode and
-///    [`FileSource`](crate::FileSource) read them.
+/// `.previous` is the set from before the last such loss, and no part of a loss
+/// replaces it:
+///
+/// | When a loss is saved | The copy that it replaces |
+/// |---|---|
+/// | the new set has all flags of that copy: another process has saved the loss already | is not kept |
+/// | `.previous` has flags that the copy lacks, and was written less than a day ago: the loss goes on in steps | is not kept, `.previous` stays |
+/// | `.previous` is older, of another source, has no flag that the copy lacks (the loss before was repaired), or there is none | becomes `.previous` |
+/// | the copy is no whole document: truncated, changed, or of another schema | is not kept, `.previous` stays |
+/// | the copy cannot be read, but may be good: of another program, or compressed for another build | becomes `.previous` |
+///
+/// Flags are told apart by their ID, those without one by their key, and those
+/// of two sources always. How long ago `.previous` was written is what its
+/// modification time says. A day, because steps of one loss that are taken for
+/// two cost flags, while two losses on one day that are taken for one cost the
+/// changes in between.
+///
+/// An operator who finds that the flags should not have gone:
+///
+/// 1. Puts Flagr right, from its own backup if there is one. Otherwise
+///    `tail -n 1 flags.lkg.previous` gives the flags as they were, in Flagr's
+///    export form, if they were saved without compression; so does
+///    `tail -c +40 flags.lkg.previous | zstd -d | tail -n 1` if with. Flagr's
+///    JSON-file mode and [`FileSource`](crate::FileSource) read them.
 /// 2. Or goes back for the time being, with Flagr away: stops the service,
-///    `mv flags.lkg.previous flags.lkg`, and starts it. It serves these flags until Flagr answers, and what
-///    Flagr lacks then is a loss of flags again.
+///    `mv flags.lkg.previous flags.lkg`, and starts it. It serves these flags
+///    until Flagr answers, and what Flagr lacks then is a loss of flags again.
 ///
-/// On Unix only the file's owner may read and write it (mode 0600), whatever the mode of the one before.
+/// On Unix only the file's owner may read and write it (mode 0600), whatever
+/// the mode of the one before.
 ///
-/// Reading and writing happen on a thread of its own, one at a time: a file system that hangs holds up one
-/// thread, and does not keep the process from ending.
+/// Reading and writing happen on a thread of its own, one at a time: a file
+/// system that hangs holds up one thread, and does not keep the process from
+/// ending.
 #[derive(Debug, Clone)]
 pub struct LastKnownGoodFile {
     path: PathBuf,
     packing: Packing,
-    /// Locked by the read or write that is under way, even when nobody waits for it any more.
+    /// Locked by the read or write that is under way, even when nobody waits
+    /// for it any more.
     busy: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl LastKnownGoodFile {
-    /// Keeps the flags in the file of this path, of which no other program makes use.
+    /// Keeps the flags in the file of this path, of which no other program
+    /// makes use. A relative path is one from the folder that the process is in
+    /// now, wherever it changes to later.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
         Self {
-            path: path.into(),
+            path: std::path::absolute(&path).unwrap_or(path),
             packing: Packing::new(),
             busy: Arc::default(),
         }
     }
 
-    /// Sets the most bytes that the file may have, as it is and unpacked. More are neither saved nor read.
-    /// Default: [`DEFAULT_MAX_BYTES`](crate::DEFAULT_MAX_BYTES).
+    /// Sets the most bytes that the file may have, as it is and unpacked. More
+    /// are neither saved nor read. Default:
+    /// [`DEFAULT_MAX_BYTES`](crate::DEFAULT_MAX_BYTES).
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: usize) -> Self {
         self.packing = self.packing.max_bytes(max_bytes);
         self
     }
 
-    /// Has flags compressed by zstd when they are saved; what is there is read either way.
-    /// Default: not.
+    /// Has flags compressed by zstd when they are saved; what is there is read
+    /// either way. Default: not.
     #[cfg(feature = "zstd")]
     #[must_use]
     pub fn compressed(mut self) -> Self {
@@ -81,13 +109,14 @@ impl LastKnownGoodFile {
         self
     }
 
-    /// The file's path.
+    /// The file's path, absolute.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The file that the path leads to, and the links on the way may be followed.
+    /// The file that the path leads to, and the links on the way may be
+    /// followed.
     fn resolved(&self) -> io::Result<PathBuf> {
         symlinks::resolve(&self.path, may_follow)
     }
@@ -122,21 +151,47 @@ impl LastKnownGoodFile {
         write().map_err(|error| self.io("cannot write", error))
     }
 
-    /// Copies a file to that of the previous generation. A document that is in its place already, because only
-    /// flushing it failed, is not its own previous one.
+    /// Copies a file to that of the previous generation, if it is to be kept. A
+    /// document that is in its place already, because only flushing it failed,
+    /// is not its own previous one.
     fn keep_previous(&self, path: &Path, document: &[u8]) -> io::Result<()> {
-        let Some(before) = self.read_at(path)? else {
+        let Some(current) = self.read_at(path)? else {
             return Ok(());
         };
-        if before == document {
+        if current == document {
             return Ok(());
         }
-        if before.len() > self.packing.most() {
+        if current.len() > self.packing.most() {
             return Err(io::Error::other(
-                "the one before has more than max_bytes and cannot be kept",
+                "the previous copy is larger than max_bytes and cannot be kept as .previous",
             ));
         }
-        replace(&previous(path), &before)
+        let path = path_of_previous(path);
+        let previous = self.read_previous(&path, SystemTime::now())?;
+        if previous::is_kept(&current, document, previous.as_ref(), self.packing) {
+            replace(&path, &current)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the previous generation, if there is one.
+    fn read_previous(&self, path: &Path, now: SystemTime) -> io::Result<Option<Previous>> {
+        let metadata = match fs::symlink_metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        regular_file::check(&metadata)?;
+        // A clock that was put back leaves files of the future.
+        let age = metadata.modified().map(|written| {
+            let age = now.duration_since(written);
+            age.unwrap_or_else(|ahead| ahead.duration())
+        });
+        let document = self.read_at(path)?;
+        Ok(document.map(|document| Previous {
+            document,
+            age: age.unwrap_or(Duration::MAX),
+        }))
     }
 
     fn io(&self, what: &str, error: io::Error) -> PersistError {
@@ -166,7 +221,7 @@ impl LastKnownGoodFile {
 }
 
 /// The file of the previous generation.
-fn previous(path: &Path) -> PathBuf {
+fn path_of_previous(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(PREVIOUS);
     path.with_file_name(name)
@@ -195,3 +250,6 @@ impl LastKnownGood for LastKnownGoodFile {
         self.packing
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,12 @@
 //! Which symbolic links may be followed to a last-known-good copy.
 //!
-//! In a folder that everybody may write to, anybody may put a link to a file that only we may write. Linux
-//! does not follow such links (`fs.protected_symlinks`), but only where it is asked to follow them, not where
-//! a program resolves them itself to replace the file and not the link. So the same rule is here: in such a
-//! folder a link is followed if it is ours or the folder's owner's and the folder has the sticky bit, without
-//! which anybody may rename what is ours.
+//! In a folder that everybody may write to, anybody may put a link to a file
+//! that only we may write. Linux does not follow such links
+//! (`fs.protected_symlinks`), but only where it is asked to follow them, not
+//! where a program resolves them itself to replace the file and not the link.
+//! So the same rule is here: in such a folder a link is followed if it is ours
+//! or the folder's owner's and the folder has the sticky bit, without which
+//! anybody may rename what is ours.
 
 use std::ffi::OsStr;
 use std::io;
@@ -35,13 +37,14 @@ pub(super) fn may_follow(folder: &Path, name: &OsStr) -> io::Result<()> {
         }
     }
     let message = format!(
-        "the symbolic link {} is in a folder that everybody may write to, and may be anybody's; name a path without it",
+        "the link {} is in a world-writable folder and may belong to another user; use a path without it",
         link.display()
     );
     Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
 }
 
-/// The user that this process is to a file system: the owner of a file that it makes in a folder.
+/// The user that this process is to a file system: the owner of a file that it
+/// makes in a folder.
 #[cfg(unix)]
 fn own_user(folder: &Path) -> io::Result<u32> {
     use std::fs;

@@ -35,14 +35,15 @@ impl Packing {
         }
     }
 
-    /// Sets the most bytes that a document may have, packed and unpacked. A larger one is neither saved nor read.
-    /// Default: [`DEFAULT_MAX_BYTES`].
+    /// Sets the most bytes that a document may have, packed and unpacked. A
+    /// larger one is neither saved nor read. Default: [`DEFAULT_MAX_BYTES`].
     pub const fn max_bytes(mut self, max_bytes: usize) -> Self {
         self.max_bytes = max_bytes;
         self
     }
 
-    /// Has documents compressed by zstd at level 3. Whether or not they are, both kinds are read. Default: not.
+    /// Has documents compressed by zstd at level 3. Whether or not they are,
+    /// both kinds are read. Default: not.
     #[cfg(feature = "zstd")]
     pub const fn zstd(mut self) -> Self {
         self.zstd = true;
@@ -79,7 +80,8 @@ impl Packing {
         Ok((PLAIN, payload))
     }
 
-    /// Unpacks what the method of this number packed, and what has `plain` bytes then. Never makes more.
+    /// Unpacks what the method of this number packed, and what has `plain`
+    /// bytes then. Never makes more.
     pub(super) fn unpack(
         self,
         method: u8,
@@ -100,7 +102,7 @@ impl Packing {
         };
         if payload.len() != plain {
             let message = format!(
-                "the copy holds {} bytes, and tells of {plain}",
+                "the copy has {} bytes, but its header says {plain}",
                 payload.len()
             );
             return Err(PersistError::new(PersistErrorKind::Corrupt, message));

@@ -1,8 +1,9 @@
 //! Puts a file in the place of another, all or nothing.
 //!
-//! A temporary file is written in the same folder, flushed to the disk and renamed over the file, and the
-//! folder is flushed. A process that is killed, or a machine that loses power, at any moment leaves the old
-//! file or the new one, and perhaps a temporary file, which a later save removes.
+//! A temporary file is written in the same folder, flushed to the disk and
+//! renamed over the file, and the folder is flushed. A process that is killed,
+//! or a machine that loses power, at any moment leaves the old file or the new
+//! one, and perhaps a temporary file, which a later save removes.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
@@ -12,13 +13,15 @@ use std::time::{Duration, SystemTime};
 
 use crate::regular_file;
 
-/// Temporary files are named `.vexilla-`, the process's id, a random number, and this.
+/// Temporary files are named `.vexilla-`, the process's id, a random number,
+/// and this.
 const TEMPORARY: (&str, &str) = (".vexilla-", ".tmp");
 
 /// From this age on a temporary file is one that a killed process left.
 const LEFT_OVER: Duration = Duration::from_secs(3600);
 
-/// Puts these bytes in the place of a file, all or nothing; blocks. The path has no links in it.
+/// Puts these bytes in the place of a file, all or nothing; blocks. The path
+/// has no links in it.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(metadata) => regular_file::check(&metadata)?,
@@ -57,7 +60,8 @@ pub(super) fn create_new(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Makes a rename outlive a loss of power. Some network file systems have no such thing and need none.
+/// Makes a rename outlive a loss of power. Some network file systems have no
+/// such thing and need none.
 fn flush_folder(folder: &Path) -> io::Result<()> {
     if cfg!(not(unix)) {
         return Ok(());
@@ -75,8 +79,8 @@ fn flush_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// A name that no other save uses, in this process or another, not even one on another machine with the
-/// same process id.
+/// A name that no other save uses, in this process or another, not even one on
+/// another machine with the same process id.
 pub(super) fn temporary_name() -> String {
     let (start, end) = TEMPORARY;
     let random = RandomState::new().hash_one(());
@@ -95,7 +99,8 @@ fn is_temporary_name(name: &str) -> bool {
         })
 }
 
-/// Removes what killed processes left. What cannot be removed stays; it is in nobody's way.
+/// Removes what killed processes left. What cannot be removed stays; it is in
+/// nobody's way.
 fn remove_left_over(folder: &Path, now: SystemTime) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;
@@ -108,7 +113,8 @@ fn remove_left_over(folder: &Path, now: SystemTime) {
     }
 }
 
-/// Whether a temporary file is too old to be of a save under way. One of the future is not.
+/// Whether a temporary file is too old to be of a save under way. One of the
+/// future is not.
 fn is_left_over(entry: &fs::DirEntry, now: SystemTime) -> bool {
     let written = entry.metadata().and_then(|metadata| metadata.modified());
     written.is_ok_and(|written| {

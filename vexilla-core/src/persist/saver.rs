@@ -1,7 +1,8 @@
-//! Saving in the background: one save at a time, and of several that wait only the latest.
+//! Saving in the background: one save at a time, and of several that wait only
+//! the latest.
 //!
-//! A save never holds up whoever asks for it. One that fails is repeated, ever more seldom, until it succeeds or
-//! something newer is to be saved.
+//! A save never holds up whoever asks for it. One that fails is repeated, ever
+//! more seldom, until it succeeds or something newer is to be saved.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,19 +14,30 @@ use tokio::time::{sleep, timeout};
 use super::document::{Saved, decode};
 use super::{AnyLastKnownGood, LastKnownGood, Packing, PersistError, PersistErrorKind};
 use crate::sync::jitter::{jittered, random};
+use crate::sync::offload::drop_elsewhere;
 
 /// How long after a save that failed it is repeated for the first time…
 const FIRST_REPEAT: Duration = Duration::from_secs(1);
-/// …and how long at most, after doubling each time. Give or take 20 %: a fleet may share a store.
+/// …and how long at most, after doubling each time. Give or take 20 %: a fleet
+/// may share a store.
 const LAST_REPEAT: Duration = Duration::from_secs(60);
 
 /// Makes a document for a store.
-type Document = Box<dyn FnOnce(Packing) -> Result<Vec<u8>, PersistError> + Send>;
+type Make = Box<dyn FnOnce(Packing) -> Result<Vec<u8>, PersistError> + Send>;
+
+/// A document that is to be saved.
+struct Document {
+    make: Make,
+    /// It lacks flags that an earlier one has, and none that lacks them was
+    /// saved since: the one before it is to be kept.
+    lost: bool,
+}
 
 /// Saves documents to a store, and loads the last one.
 ///
-/// Dropping it does not end a save that is under way or waits; [`idle`](Self::idle) waits for them. One that
-/// failed is then tried once more, at once, and no more.
+/// Dropping it does not end a save that is under way or waits;
+/// [`idle`](Self::idle) waits for them. One that failed is then tried once
+/// more, at once, and no more.
 pub(crate) struct Saver {
     shared: Arc<Shared>,
 }
@@ -41,7 +53,12 @@ pub(crate) struct SaveReport {
 
 struct Shared {
     store: Arc<dyn AnyLastKnownGood>,
+    /// Held for a few assignments at a time. Nothing is dropped, woken or
+    /// spawned under it: a runtime that shuts down drops a new task at once,
+    /// and that takes this lock.
     state: Mutex<State>,
+    /// Read on the path of a request; held for one assignment at a time.
+    report: Mutex<Arc<SaveReport>>,
     idle: Notify,
     /// Something newer waits, or nobody wants to wait for a repeat any more.
     hurry: Notify,
@@ -50,13 +67,14 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: Option<Document>,
-    /// Flags were lost since the last save that succeeded: what is saved there now is to be kept.
+    /// A document that lost flags could not be saved: the next one has lost
+    /// them, too.
     lost: bool,
     /// A task is there that saves what waits.
     saving: bool,
-    /// How many wait until nothing is under way; the saver counts as one when it is dropped.
+    /// How many wait until nothing is under way; the saver counts as one when
+    /// it is dropped.
     ending: usize,
-    report: SaveReport,
 }
 
 impl Saver {
@@ -66,6 +84,7 @@ impl Saver {
             shared: Arc::new(Shared {
                 store: Arc::new(store),
                 state: Mutex::default(),
+                report: Mutex::default(),
                 idle: Notify::new(),
                 hurry: Notify::new(),
             }),
@@ -81,8 +100,8 @@ impl Saver {
     ///
     /// # Errors
     ///
-    /// The store's error, also when it panics or takes longer than the limit, and those of [`decode`], which
-    /// may take as long as it likes.
+    /// The store's error, also when it panics or takes longer than the limit,
+    /// and those of [`decode`], which may take as long as it likes.
     pub(crate) async fn load(&self, limit: Duration) -> Result<Option<Saved>, PersistError> {
         let store = Arc::clone(&self.shared.store);
         // In a task of its own, which may panic.
@@ -107,9 +126,9 @@ impl Saver {
             .map(Some)
     }
 
-    /// Has a document saved that `make` makes, on a thread where it may block. It replaces one that still
-    /// waits for its turn, or for being tried again. The outcome is logged, and told by
-    /// [`report`](Self::report).
+    /// Has a document saved that `make` makes, on a thread where it may block.
+    /// It replaces one that still waits for its turn, or for being tried again.
+    /// The outcome is logged, and told by [`report`](Self::report).
     ///
     /// # Panics
     ///
@@ -121,8 +140,9 @@ impl Saver {
         self.add(Box::new(make), false);
     }
 
-    /// [`submit`](Self::submit) for flags of which some were lost: the document that is saved now is kept as
-    /// the previous generation. Call it once for each loss, not for later saves of the same flags.
+    /// [`submit`](Self::submit) for flags of which some were lost: the document
+    /// that is saved now is kept as the previous generation. Call it once for
+    /// each loss, not for later saves of the same flags.
     ///
     /// # Panics
     ///
@@ -134,19 +154,19 @@ impl Saver {
         self.add(Box::new(make), true);
     }
 
-    fn add(&self, document: Document, lost: bool) {
-        let mut state = self.shared.state();
-        state.waiting = Some(document);
-        state.lost |= lost;
+    fn add(&self, make: Make, lost: bool) {
+        let (replaced, starts) = self.shared.state().add(Document { make, lost });
         self.shared.hurry.notify_waiters();
-        if !state.saving {
-            state.saving = true;
-            tokio::spawn(run(Saving(Some(Arc::clone(&self.shared)))));
+        if let Some(replaced) = replaced {
+            drop_elsewhere(replaced);
+        }
+        if starts {
+            tokio::spawn(run(Saving::new(Arc::clone(&self.shared))));
         }
     }
 
-    /// Waits until no save is under way or waits, however the last one went. A store that never answers is
-    /// waited for, so put a limit around it.
+    /// Waits until no save is under way or waits, however the last one went. A
+    /// store that never answers is waited for, so put a limit around it.
     pub(crate) async fn idle(&self) {
         let _ending = Ending::new(&self.shared);
         loop {
@@ -161,7 +181,7 @@ impl Saver {
 
     /// How saving went so far.
     pub(crate) fn report(&self) -> SaveReport {
-        self.shared.state().report.clone()
+        SaveReport::clone(&self.shared.report())
     }
 }
 
@@ -198,30 +218,59 @@ impl fmt::Debug for Saver {
     }
 }
 
-/// The right to save. Giving it back tells those who wait, also when the runtime drops the task.
-struct Saving(Option<Arc<Shared>>);
+impl State {
+    /// Has a document wait in place of the one that waited, which is returned;
+    /// tells whether a task is to be started, too.
+    fn add(&mut self, mut document: Document) -> (Option<Document>, bool) {
+        let replaced = self.waiting.take();
+        // It lacks what the replaced one lacks.
+        document.lost |= replaced.as_ref().is_some_and(|replaced| replaced.lost);
+        self.waiting = Some(document);
+        let starts = !std::mem::replace(&mut self.saving, true);
+        (replaced, starts)
+    }
+}
+
+/// The right to save. Giving it back tells those who wait, also when the
+/// runtime drops the task.
+struct Saving {
+    shared: Option<Arc<Shared>>,
+    /// The document that is being saved lost flags.
+    lost: bool,
+}
 
 impl Saving {
+    fn new(shared: Arc<Shared>) -> Self {
+        let (shared, lost) = (Some(shared), false);
+        Self { shared, lost }
+    }
+
     /// What is to be saved next; gives the right back when there is nothing.
-    fn next(&mut self) -> Option<(Arc<Shared>, Document)> {
-        let shared = self.0.take()?;
+    fn next(&mut self) -> Option<(Arc<Shared>, Make)> {
+        let shared = self.shared.take()?;
         let mut state = shared.state();
+        // Of a document that was given up.
+        state.lost |= std::mem::take(&mut self.lost);
         let Some(document) = state.waiting.take() else {
             state.saving = false;
             drop(state);
             shared.idle.notify_waiters();
             return None;
         };
+        self.lost = std::mem::take(&mut state.lost) || document.lost;
         drop(state);
-        self.0 = Some(Arc::clone(&shared));
-        Some((shared, document))
+        self.shared = Some(Arc::clone(&shared));
+        Some((shared, document.make))
     }
 }
 
 impl Drop for Saving {
     fn drop(&mut self) {
-        if let Some(shared) = &self.0 {
-            shared.state().saving = false;
+        if let Some(shared) = &self.shared {
+            let mut state = shared.state();
+            state.saving = false;
+            state.lost |= self.lost;
+            drop(state);
             shared.idle.notify_waiters();
         }
     }
@@ -241,13 +290,20 @@ async fn run(mut saving: Saving) {
             }
         };
         let mut wait = FIRST_REPEAT;
-        while !shared.save(document.clone()).await && shared.repeats(wait).await {
+        loop {
+            if shared.save(document.clone(), saving.lost).await {
+                saving.lost = false;
+                break;
+            }
+            if !shared.repeats(wait).await {
+                break;
+            }
             wait = wait.saturating_mul(2).min(LAST_REPEAT);
         }
     }
 }
 
-async fn made(store: Arc<dyn AnyLastKnownGood>, make: Document) -> Result<Vec<u8>, PersistError> {
+async fn made(store: Arc<dyn AnyLastKnownGood>, make: Make) -> Result<Vec<u8>, PersistError> {
     let packing = store.packing();
     tokio::task::spawn_blocking(move || make(packing))
         .await
@@ -256,7 +312,8 @@ async fn made(store: Arc<dyn AnyLastKnownGood>, make: Document) -> Result<Vec<u8
 
 /// The error of a task that panicked, or that the runtime ended.
 fn ended(error: tokio::task::JoinError) -> PersistError {
-    PersistError::new(PersistErrorKind::Other, "the store did not come to an end").because(error)
+    let message = "the save or load was interrupted: its task panicked or the runtime shut down";
+    PersistError::new(PersistErrorKind::Other, message).because(error)
 }
 
 impl Shared {
@@ -264,9 +321,21 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The report as it is now.
+    fn report(&self) -> Arc<SaveReport> {
+        let report = self.report.lock();
+        Arc::clone(&report.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts a report in place of another, which is returned.
+    fn publish(&self, report: Arc<SaveReport>) -> Arc<SaveReport> {
+        let published = self.report.lock();
+        let mut published = published.unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *published, report)
+    }
+
     /// Saves a document; tells whether it is saved.
-    async fn save(&self, document: Vec<u8>) -> bool {
-        let lost = std::mem::take(&mut self.state().lost);
+    async fn save(&self, document: Vec<u8>, lost: bool) -> bool {
         let store = Arc::clone(&self.store);
         // In a task of its own, which may panic.
         let saved = tokio::spawn(async move {
@@ -278,13 +347,12 @@ impl Shared {
         });
         let outcome = saved.await.map_err(ended).flatten();
         let saved = outcome.is_ok();
-        self.state().lost |= lost && !saved;
         self.record(outcome);
         saved
     }
 
-    /// Waits to repeat a save that failed; tells whether to do so. If somebody wants to come to an end, it is
-    /// repeated once more at once.
+    /// Waits to repeat a save that failed; tells whether to do so. If somebody
+    /// wants to come to an end, it is repeated once more at once.
     async fn repeats(&self, wait: Duration) -> bool {
         // Made before looking, so that nothing falls in between.
         let hurry = self.hurry.notified();
@@ -303,14 +371,18 @@ impl Shared {
     /// Remembers how a save went, and logs it when that is news.
     fn record(&self, outcome: Result<(), PersistError>) {
         let error = outcome.err().map(|error| error.to_string());
-        let mut state = self.state();
-        if error.is_none() {
-            state.report.last_success = Some(SystemTime::now());
-        }
-        let before = std::mem::replace(&mut state.report.last_error, error.clone());
-        drop(state);
+        // Only the task that has the right to save gets here.
+        let before = self.report();
+        self.publish(Arc::new(SaveReport {
+            last_success: match error {
+                None => Some(SystemTime::now()),
+                Some(_) => before.last_success,
+            },
+            last_error: error.clone(),
+        }));
+        let before = before.last_error.as_ref();
         match error {
-            Some(error) if before.as_ref() != Some(&error) => tracing::warn!(
+            Some(error) if before != Some(&error) => tracing::warn!(
                 store = self.store.name(),
                 error,
                 "the last-known-good copy could not be saved; what was saved before stays"

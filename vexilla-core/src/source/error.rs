@@ -5,12 +5,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::causes;
 use crate::flag::DocumentError;
 
 /// Why flags could not be had from a source.
 ///
 /// Never contains credentials; of an address only host and port are named.
 /// Clones share what caused it.
+///
+/// Its text says what failed and why: it has the causes in it, each once, so that
+/// it stands alone in a log or a status. [`source`](Error::source) gives the same
+/// causes to programs that look for one; what prints them again, such as `{:#}`
+/// of `anyhow`, says them twice.
 #[derive(Debug, Clone)]
 pub struct SourceError {
     kind: SourceErrorKind,
@@ -132,15 +138,9 @@ impl SourceError {
 }
 
 impl fmt::Display for SourceError {
-    /// The message and all that caused it.
+    /// The message, and after it what caused it, each cause once.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
+        causes::write(f, &self.message, self)
     }
 }
 

@@ -7,12 +7,13 @@
 //! Nobody waits for a compilation whose result is not wanted any more: it ends
 //! at the next flag or segment.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::detect::Contents;
-use super::offload::Offloaded;
+use super::offload::{Offloaded, drop_elsewhere};
 use crate::filter::Filter;
 use crate::flag::{FlagSet, Origin};
 use crate::limits::Limits;
@@ -151,8 +152,9 @@ pub(super) async fn restored(
         let message = if saved_of == name {
             format!("the copy belongs to another source named {name}: its path or scheme differs")
         } else {
-            format!("the copy is of {saved_of}, and the flags are to be of {name}")
+            format!("the copy was saved for {saved_of}, but the configured source is {name}")
         };
+        drop_elsewhere(saved.set);
         return Err(PersistError::new(PersistErrorKind::Foreign, message));
     }
     let set = saved.set;
@@ -171,14 +173,26 @@ pub(super) async fn restored(
     let wanted = Wanted::new();
     let deadline = wanted.deadline();
     let compiled = tokio::task::spawn_blocking(move || compiler.compile(set, None, &deadline));
-    let compiled = compiled.await.map_err(PersistError::other)?;
-    let (snapshot, contents, _) = compiled.map_err(PersistError::other)?;
+    let interrupted = |error| not_compiled(PersistErrorKind::Other, error);
+    let compiled = compiled.await.map_err(interrupted)?;
+    let (snapshot, contents, _) = compiled.map_err(|error| {
+        let kind = match error.kind() {
+            SourceErrorKind::TooLarge => PersistErrorKind::TooLarge,
+            _ => PersistErrorKind::Other,
+        };
+        not_compiled(kind, error)
+    })?;
     Ok(Some(Restored {
         snapshot,
         contents,
         id,
         age,
     }))
+}
+
+/// The error of a copy whose flags cannot be compiled.
+fn not_compiled(kind: PersistErrorKind, cause: impl Error + Send + Sync + 'static) -> PersistError {
+    PersistError::new(kind, "the flags of the copy cannot be compiled").because(cause)
 }
 
 /// How long ago a copy was saved; `None` if that is more than

@@ -169,13 +169,13 @@ impl Checker {
             self.report_change(&fetched.problems, &current, missed);
         }
         let full = trigger.occasion() != Occasion::Poll && trigger.occasion() != Occasion::Hint;
-        let set = fetched.set.and_then(Offloaded::into_inner);
-        if let (true, Some(set)) = (reason.is_some() || full, set) {
-            let emptied = changed && set.flags.is_empty();
+        if let (true, Some(set)) = (reason.is_some() || full, fetched.set) {
+            let empty = set.get().is_none_or(|set| set.flags.is_empty());
+            let emptied = changed && empty;
             let lost = emptied || (reason.is_some() && self.detector.lost_flags());
             // Nothing can start from a copy without flags: it only says that there
             // were some.
-            if !set.flags.is_empty() || before.is_some_and(|before| !before.is_empty()) {
+            if !empty || before.is_some_and(|before| !before.is_empty()) {
                 let lost = std::mem::take(&mut self.keeps_copy) || lost;
                 self.save(set, lost);
             }
@@ -236,8 +236,11 @@ impl Checker {
 
     /// Saves a set as the last-known-good copy. If it lost flags, the copy before
     /// it is kept as the previous generation.
-    fn save(&self, set: FlagSet, lost: bool) {
+    fn save(&self, set: Offloaded<FlagSet>, lost: bool) {
         let Some(saver) = &self.saver else {
+            return;
+        };
+        let Some(set) = set.into_inner() else {
             return;
         };
         let provenance = Provenance {

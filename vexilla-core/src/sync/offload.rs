@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 /// Drops a value on a thread of the runtime's that may block. Outside a runtime,
 /// and in one that shuts down, it is dropped here.
-pub(super) fn drop_elsewhere<T: Send + 'static>(value: T) {
+pub(crate) fn drop_elsewhere<T: Send + 'static>(value: T) {
     let Ok(runtime) = Handle::try_current() else {
         return;
     };
@@ -24,6 +24,11 @@ pub(super) struct Offloaded<T: Send + 'static>(Option<T>);
 impl<T: Send + 'static> Offloaded<T> {
     pub(super) fn new(value: T) -> Self {
         Self(Some(value))
+    }
+
+    /// The value.
+    pub(super) fn get(&self) -> Option<&T> {
+        self.0.as_ref()
     }
 
     /// The value, which is an ordinary one then.

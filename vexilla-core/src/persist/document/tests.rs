@@ -1,4 +1,5 @@
-//! What comes back equals what was kept; what was damaged, in whatever way, is an error.
+//! What comes back equals what was kept; what was damaged, in whatever way, is
+//! an error.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -62,7 +63,8 @@ fn small() -> FlagSet {
     FlagSet::from([Flag::boolean("new", true)])
 }
 
-/// Flags of every kind: with faults, half surrogate pairs, numbers of odd spelling, all sorts of times.
+/// Flags of every kind: with faults, half surrogate pairs, numbers of odd
+/// spelling, all sorts of times.
 const DOCUMENT: &str = r#"{"Flags":[{"ID":3,"CreatedAt":"2026-01-02T3:04:05,50+24:60","DeletedAt":null,"Key":"a\u00e9",
 "UpdatedAt":"2026-01-02T03:04:05.000000001-07:30","DeletedAt":"0001-01-01T00:00:00Z","SnapshotID":18446744073709551615,
 "Enabled":true,"Segments":[{"ID":1,"Rank":2,"RolloutPercent":50,"Constraints":[{"Property":"p","Operator":"EQ",
@@ -390,4 +392,37 @@ fn identities_are_hashes_that_stay_as_they_are() {
     let document = encoded(&small());
     let text = String::from_utf8_lossy(&document);
     assert!(!text.contains("http://127"), "{text}");
+}
+
+#[test]
+fn errors_say_what_is_wrong_in_plain_words() {
+    let told = |document: &[u8]| {
+        let error = decode(document, Packing::new()).unwrap_err();
+        error.to_string()
+    };
+    assert_eq!(
+        told(&encoded(&small())[..9]),
+        "the copy is truncated at 9 bytes"
+    );
+    assert_eq!(
+        told(&forged(3, PLAIN, 0, b"")),
+        "the copy has schema 3, written by a newer version of Vexilla, and this one reads \
+         schema 2; the next save replaces it"
+    );
+    assert_eq!(
+        told(&forged(1, PLAIN, 0, b"")),
+        "the copy has schema 1, written by an older version of Vexilla, and this one reads \
+         schema 2; the next save replaces it"
+    );
+    assert_eq!(
+        told(&forged(SCHEMA, PLAIN, 3, b"{}")),
+        "the copy has 2 bytes, but its header says 3"
+    );
+    let fault = r#"{"Source":"s","Identity":1,"Change":1,"Exported":true,"Faults":[[1,"x"]]}"#;
+    let payload = format!("{fault}\n{{\"Flags\":[{{\"Key\":\"a\"}}]}}");
+    assert_eq!(
+        told(&forged(SCHEMA, PLAIN, payload.len(), payload.as_bytes())),
+        "the copy is complete, but its content is not a valid set of flags: the copy records \
+         an error for flag 1, which does not exist"
+    );
 }

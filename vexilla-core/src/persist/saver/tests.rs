@@ -1,5 +1,8 @@
 //! One save at a time, the latest next, whatever a store does.
 
+use std::sync::mpsc;
+use std::thread;
+
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::field::{Field, Visit};
@@ -162,6 +165,9 @@ async fn a_save_that_fails_in_any_way_does_not_end_saving() {
     submit(&saver, 3);
     saver.idle().await;
     assert!(error(&saver).contains("on purpose"), "{}", error(&saver));
+    let interrupted =
+        "the save or load was interrupted: its task panicked or the runtime shut down";
+    assert!(error(&saver).starts_with(interrupted), "{}", error(&saver));
     store.fault(None);
     saver.submit(|_| panic!("while it is made"));
     saver.idle().await;
@@ -210,7 +216,7 @@ fn a_runtime_that_ends_during_a_save_leaves_the_saver_usable() {
     let saver = Saver::new(store.clone());
     let first = runtime();
     first.block_on(async {
-        submit(&saver, 1);
+        saver.submit_after_loss(|_| Ok(vec![1]));
         store.started().await;
     });
     drop(first);
@@ -224,6 +230,8 @@ fn a_runtime_that_ends_during_a_save_leaves_the_saver_usable() {
         saver.idle().await;
     });
     assert_eq!(store.saved(), [[2]]);
+    let previous = store.0.previous.lock().unwrap().len();
+    assert_eq!(previous, 1, "the loss was not saved before");
 }
 
 #[tokio::test]
@@ -386,6 +394,148 @@ async fn a_store_that_hangs_is_given_up_when_loading() {
     let error = Saver::new(Hangs).load(LIMIT).await.unwrap_err();
     assert_eq!(before.elapsed(), LIMIT);
     assert!(error.to_string().contains("within 5s"), "{error}");
+}
+
+/// Runs a test on a thread of its own, which is left behind if it hangs.
+fn guarded(test: impl FnOnce() + Send + 'static) {
+    let (ends, ended) = mpsc::channel();
+    thread::spawn(move || {
+        test();
+        let _ = ends.send(());
+    });
+    let outcome = ended.recv_timeout(Duration::from_secs(30));
+    assert_eq!(outcome, Ok(()), "it hangs, or panicked");
+}
+
+/// Does something when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+fn two_threads() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).enable_time().build().unwrap()
+}
+
+#[test]
+fn a_document_submitted_while_the_runtime_shuts_down_blocks_nobody() {
+    guarded(|| {
+        let runtime = two_threads();
+        let saver = Arc::new(Saver::new(Told::new(1_000)));
+        let (closes, closed) = mpsc::channel();
+        runtime.spawn(async move {
+            let _closing = OnDrop(move || _ = closes.send(()));
+            std::future::pending::<()>().await;
+        });
+        let (starts, started) = mpsc::channel();
+        let submitting = Arc::clone(&saver);
+        runtime.spawn(async move {
+            starts.send(()).unwrap();
+            // Once the runtime drops its tasks, it drops new ones at once.
+            closed.recv().unwrap();
+            submit(&submitting, 1);
+        });
+        started.recv().unwrap();
+        drop(runtime);
+        assert!(saver.report().last_success.is_none());
+        two_threads().block_on(async {
+            submit(&saver, 2);
+            saver.idle().await;
+        });
+        assert!(saver.report().last_success.is_some());
+    });
+}
+
+#[test]
+fn a_replaced_document_is_freed_elsewhere_and_not_under_the_lock() {
+    guarded(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_time().build().unwrap();
+        let store = Told::new(0);
+        let saver = Arc::new(Saver::new(store.clone()));
+        let (frees, freed) = mpsc::channel();
+        runtime.block_on(async {
+            submit(&saver, 1);
+            store.started().await;
+            let reports = Arc::clone(&saver);
+            let large = OnDrop(move || {
+                reports.report();
+                submit_nothing(&reports);
+                let _ = frees.send(thread::current().id());
+            });
+            saver.submit(move |_| {
+                let _large = &large;
+                Ok(vec![2])
+            });
+            submit(&saver, 3);
+        });
+        assert_ne!(freed.recv().unwrap(), thread::current().id());
+    });
+}
+
+/// Takes the lock.
+fn submit_nothing(saver: &Saver) {
+    drop(Ending::new(&saver.shared));
+}
+
+#[tokio::test]
+async fn a_loss_marks_its_own_document_and_not_the_one_that_is_being_made() {
+    let store = Told::new(1_000);
+    let saver = Saver::new(store.clone());
+    let (makes, making) = tokio::sync::oneshot::channel();
+    let (go_on, waits) = mpsc::channel();
+    saver.submit(move |_| {
+        makes.send(()).unwrap();
+        waits.recv().unwrap();
+        Ok(vec![1])
+    });
+    making.await.unwrap();
+    saver.submit_after_loss(|_| Ok(vec![2]));
+    go_on.send(()).unwrap();
+    saver.idle().await;
+    assert_eq!(store.saved(), [[1], [2]]);
+    assert_eq!(*store.0.previous.lock().unwrap(), [Some(vec![1])]);
+}
+
+#[tokio::test]
+async fn a_loss_whose_document_is_not_saved_marks_the_next_one() {
+    let store = Told::new(1_000);
+    let saver = Saver::new(store.clone());
+    submit(&saver, 1);
+    saver.idle().await;
+    saver.submit_after_loss(|packing| Err(packing.check_size(usize::MAX).unwrap_err()));
+    saver.idle().await;
+    submit(&saver, 2);
+    saver.idle().await;
+    store.fault(Some("no space"));
+    saver.submit_after_loss(|_| Ok(vec![3]));
+    saver.idle().await;
+    store.fault(None);
+    submit(&saver, 4);
+    saver.idle().await;
+    submit(&saver, 5);
+    saver.idle().await;
+    assert_eq!(store.saved(), [[1], [2], [4], [5]]);
+    let previous = store.0.previous.lock().unwrap().clone();
+    assert_eq!(previous, [Some(vec![1]), Some(vec![2])]);
+
+    // Of documents that wait only the latest is saved, for all of them.
+    store.0.permits.forget_permits(1_000);
+    let tried = store.0.tried.lock().unwrap().len();
+    submit(&saver, 6);
+    while store.0.tried.lock().unwrap().len() == tried {
+        tokio::task::yield_now().await;
+    }
+    saver.submit_after_loss(|_| Ok(vec![7]));
+    submit(&saver, 8);
+    store.0.permits.add_permits(1_000);
+    saver.idle().await;
+    let previous = store.0.previous.lock().unwrap().clone();
+    assert_eq!(previous[2..], [Some(vec![6])]);
 }
 
 /// Keeps what is logged by this thread.
