@@ -77,6 +77,11 @@ fn files_that_are_no_set_of_flags_are_errors_that_name_file_line_and_column() {
         );
         let told = format!("line {}, column {}", place.0, place.1);
         assert!(error.to_string().contains(&told), "{error}");
+        assert_eq!(
+            error.to_string().contains("web page"),
+            name == "html",
+            "{error}"
+        );
     }
 }
 

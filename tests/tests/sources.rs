@@ -334,6 +334,16 @@ async fn paths_credentials_and_headers_are_sent() {
 }
 
 #[tokio::test]
+async fn an_address_with_the_path_of_the_api_is_named() {
+    let server = server([Answer::status(404), Answer::status(404)]);
+    for (path, named) in [("/api/v1", true), ("/flagr", false)] {
+        let source = FlagrSource::new(&format!("{}{path}", server.url())).unwrap();
+        let error = source.fetch().await.unwrap_err().to_string();
+        assert_eq!(error.contains("must not end in /api/v1"), named, "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_expired_is_replaced_by_its_provider() {
     let refused = || Answer::status(401);
     let server = server([

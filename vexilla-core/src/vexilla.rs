@@ -177,7 +177,9 @@ impl Vexilla {
         Some(counters.sums(&served.snapshot))
     }
 
-    /// Fetches the flags, and waits for the outcome: whether they changed.
+    /// Fetches the flags, and waits for the outcome: whether they changed. `false`
+    /// also if the answer was kept aside; [`Status::last_error`](crate::Status::last_error)
+    /// says why.
     ///
     /// The fetch begins after the call: one that is already under way may be
     /// from before what the caller knows. All who call meanwhile share the next

@@ -182,7 +182,11 @@ async fn a_copy_from_a_clock_ahead_has_no_age() {
     assert_eq!(logged("its age is unknown"), 1);
 
     let limited = || start().max_stale(DAY * 365);
-    limited().build().await.unwrap_err();
+    let error = limited().build().await.unwrap_err().to_string();
+    assert!(
+        error.contains("; the last-known-good copy cannot be used: "),
+        "{error}"
+    );
     let vexilla = limited().start_without_flags().build().await.unwrap();
     let status = vexilla.status();
     assert_eq!(status.level, Level::Defaults);

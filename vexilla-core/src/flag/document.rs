@@ -91,6 +91,11 @@ impl DocumentError {
             let reason = "the document starts with a byte order mark, save it without";
             return Self::at(text, 0, DocumentErrorKind::Syntax, reason);
         }
+        let begin = text.len() - text.trim_start().len();
+        if text.get(begin..).is_some_and(|text| text.starts_with('<')) {
+            let reason = "the document is a web page or XML, perhaps a login page, and not JSON";
+            return Self::at(text, begin, DocumentErrorKind::Syntax, reason);
+        }
         // The column counts the bytes of the line up to and including the one at fault.
         let line_start = match error.line().checked_sub(2) {
             Some(newline) => text

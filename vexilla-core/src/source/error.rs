@@ -23,6 +23,7 @@ pub struct SourceError {
     message: String,
     retry_after: Option<Duration>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
+    note: Option<String>,
 }
 
 /// What kind of failure a [`SourceError`] is.
@@ -67,6 +68,7 @@ impl SourceError {
             message: message.into(),
             retry_after: None,
             cause: None,
+            note: None,
         }
     }
 
@@ -79,6 +81,13 @@ impl SourceError {
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.cause = Some(Arc::from(cause.into()));
+        self
+    }
+
+    /// The same error, with something else that its reader should know.
+    #[cfg(feature = "refresh")]
+    pub(crate) fn with_note(mut self, note: String) -> Self {
+        self.note = Some(note);
         self
     }
 
@@ -140,7 +149,11 @@ impl SourceError {
 impl fmt::Display for SourceError {
     /// The message, and after it what caused it, each cause once.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        causes::write(f, &self.message, self)
+        causes::write(f, &self.message, self)?;
+        match &self.note {
+            Some(note) => write!(f, "; {note}"),
+            None => Ok(()),
+        }
     }
 }
 

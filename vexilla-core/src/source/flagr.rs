@@ -192,6 +192,10 @@ impl FlagrSource {
             401 | 403 => format!(
                 "Flagr at {host} answered {status}; its export needs credentials where authentication is on"
             ),
+            404 if self.export.path().contains("/api/v1/api/v1/") => format!(
+                "Flagr at {host} answered 404 for {}; the address must not end in /api/v1",
+                self.export.path()
+            ),
             404 => format!(
                 "Flagr at {host} answered 404 for /{route}; the address may lack a path, or be that of something else"
             ),

@@ -43,6 +43,8 @@ pub(super) struct Checker {
     pub(super) keeps_copy: bool,
     /// Why that was logged last, and when.
     pub(super) logged: Option<(Doubt, Instant)>,
+    /// When a change was logged that no push had announced.
+    pub(super) missed_at: Option<Instant>,
     /// The failure that was logged last, and when.
     failure: Option<(String, Instant)>,
 }
@@ -65,6 +67,7 @@ impl Checker {
             saver,
             held: None,
             pushed: None,
+            missed_at: None,
             failure: None,
             doubt: false,
             keeps_copy: false,

@@ -165,6 +165,9 @@ impl Checker {
             counts.changes += u64::from(changed);
             counts.changes_without_push += u64::from(missed);
         });
+        if before.is_none() && current.is_empty() && current.left_out().flags == 0 {
+            tracing::warn!(source = self.source.name(), "the source has no flags");
+        }
         if changed {
             self.report_change(&fetched.problems, &current, missed);
         }
@@ -206,7 +209,7 @@ impl Checker {
     }
 
     /// Logs what changed, and whether no notification had announced it.
-    fn report_change(&self, problems: &NewProblems, now: &Snapshot, missed: bool) {
+    fn report_change(&mut self, problems: &NewProblems, now: &Snapshot, missed: bool) {
         let source = self.source.name();
         for problem in &problems.reported {
             tracing::error!(
@@ -229,7 +232,9 @@ impl Checker {
             "flags changed"
         );
         let pushes = self.degradation.status().counts.pushes;
-        if missed && pushes > 0 {
+        let known = self.missed_at.is_some_and(|at| at.elapsed() < LOG_AGAIN);
+        if missed && pushes > 0 && !known {
+            self.missed_at = Some(Instant::now());
             tracing::warn!(source, "a poll found a change that no push had announced");
         }
     }

@@ -89,8 +89,8 @@ impl VexillaBuilder {
         self
     }
 
-    /// The longest pause that a server can ask for with `Retry-After`; more
-    /// than this counts as this. Default: 60 s.
+    /// The longest pause that a server can ask for with `Retry-After`; longer
+    /// pauses are shortened to this. Default: 60 s.
     pub fn retry_after_limit(mut self, limit: Duration) -> Self {
         self.settings.retry_after_limit = limit;
         self
@@ -125,6 +125,10 @@ impl VexillaBuilder {
     /// How long [`build`](Self::build) waits for the source although a copy was
     /// restored, so that the first requests see the newest flags if the source
     /// is quick. Default: not at all.
+    ///
+    /// Set it in programs that end soon, such as a command or a cron job: without
+    /// it they answer from the copy every time, end before the first download, and
+    /// never renew the copy.
     pub fn start_wait(mut self, wait: Duration) -> Self {
         self.start_wait = wait;
         self
@@ -141,6 +145,9 @@ impl VexillaBuilder {
 
     /// The value of a flag while nothing better is held, in place of what the
     /// [`embedded`](Self::embedded) flags say. Default: that of the getter.
+    ///
+    /// By itself it does not let [`build`](Self::build) succeed without flags: add
+    /// [`start_without_flags`](Self::start_without_flags) or `embedded`.
     pub fn emergency_default(mut self, key: &str, value: impl Into<OverrideValue>) -> Self {
         self.emergency = self.emergency.set(key, value);
         self
@@ -183,8 +190,8 @@ impl VexillaBuilder {
     ///
     /// # Errors
     ///
-    /// The source's error at the first fetch, if nothing was restored, and
-    /// neither [`embedded`](Self::embedded) flags are given nor
+    /// The source's error at the first fetch, if nothing was restored (and why the
+    /// copy could not be used, if there is one), and neither [`embedded`](Self::embedded) flags are given nor
     /// [`start_without_flags`](Self::start_without_flags) is set.
     ///
     /// # Panics
@@ -217,7 +224,12 @@ impl VexillaBuilder {
         } else if let Err(error) = sync.refresh().await
             && !may_be_empty
         {
-            return Err(error);
+            return Err(match sync.status().last_known_good_error {
+                Some(copy) => {
+                    error.with_note(format!("the last-known-good copy cannot be used: {copy}"))
+                }
+                None => error,
+            });
         }
         Ok(Vexilla {
             store,
