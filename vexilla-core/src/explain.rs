@@ -15,7 +15,7 @@ use room::Room;
 
 use crate::constraint::{Expression, Mismatch, Observer, Operand, Work, render};
 use crate::context::{EvaluationContext, Value, ValueRef};
-use crate::evaluate::{EmptyEntity, SegmentObserver, random_entity};
+use crate::evaluate::{EmptyEntity, Replacement, SegmentObserver, random_entity};
 use crate::excerpt::{excerpt, name};
 use crate::flag::Flag;
 use crate::flags::Flags;
@@ -25,7 +25,9 @@ use crate::snapshot::{CompiledFlag, CompiledSegment};
 /// How a flag's outcome came about.
 ///
 /// It serializes to JSON, and [`Display`](fmt::Display) prints it as indented
-/// text. It says everything about a flag of usual size. Of much larger ones:
+/// text, in which segments are numbered from 1. (Where a problem of a flag names
+/// a segment or a distribution, it counts from 0, as indexes of JSON do.) It says
+/// everything about a flag of usual size. Of much larger ones:
 ///
 /// - texts end with `…` where they are cut: a part of a constraint after 2 KiB,
 ///   an id, a key or a description after 256 bytes;
@@ -37,7 +39,7 @@ use crate::snapshot::{CompiledFlag, CompiledSegment};
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Explanation {
-    /// The key that was asked for.
+    /// The flag's key; the key that was asked for if there is no such flag.
     pub flag_key: String,
     /// The flag's id, 0 if there is no such flag.
     #[serde(rename = "flagID")]
@@ -54,8 +56,10 @@ pub struct Explanation {
     pub reason: Reason,
     /// What went wrong, with its code.
     pub error: Option<String>,
-    /// Whether an override put the value in place.
-    pub overridden: bool,
+    /// What answered in place of the flag: in JSON `"override"` or
+    /// `"emergencyDefault"`, and `null` if the flag itself answered or there is
+    /// none.
+    pub replaced_by: Option<Replacement>,
     /// Whether the flags may be out of date.
     pub stale: bool,
     /// Whether a segment did not match only because of our limits, see
@@ -232,24 +236,30 @@ impl Explanation {
         };
         let evaluation = flags.look(key);
         let position = flags.snapshot().position(key);
-        let overridden = matches!(flags.served().replaced(key, position), Some((_, None)));
+        let replaced_by = evaluation.replaced_by();
         let flag = position.and_then(|position| flags.snapshot().at(position));
         let mut room = Room::new();
         let segments = match flag {
-            Some(flag) if !overridden && flag.problem().is_none() && flag.definition().enabled => {
+            Some(flag)
+                if replaced_by.is_none()
+                    && flag.problem().is_none()
+                    && flag.definition().enabled =>
+            {
                 segments(flag, flags.context(), &mut room)
             }
             _ => Vec::new(),
         };
         Self {
-            flag_key: shown(key),
+            flag_key: shown(evaluation.flag_key()),
             flag_id: evaluation.flag_id().unwrap_or(0),
             entity_id: shown(flags.context().entity_id()),
             value: evaluation.value(),
             variant_key: evaluation.variant_key().map(shown),
             reason: evaluation.reason(),
-            error: evaluation.error().map(|error| error.to_string()),
-            overridden,
+            error: evaluation
+                .error()
+                .map(|error| format!("{}: {}", error.code(), error.message())),
+            replaced_by,
             stale: evaluation.is_stale(),
             beyond_limits: evaluation.is_beyond_limits(),
             segments,
@@ -482,8 +492,8 @@ impl fmt::Display for Explanation {
             write!(f, " (variant {variant})")?;
         }
         write!(f, ", {}", self.reason)?;
-        if self.overridden {
-            f.write_str(", overridden")?;
+        if let Some(replacement) = self.replaced_by {
+            write!(f, ", answered by an {replacement}")?;
         }
         if self.stale {
             f.write_str(", stale")?;

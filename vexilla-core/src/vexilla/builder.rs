@@ -141,6 +141,12 @@ impl VexillaBuilder {
 
     /// The value of a flag while nothing better is held, in place of what the
     /// [`embedded`](Self::embedded) flags say. Default: that of the getter.
+    ///
+    /// The flag is named by its key or by its ID, as for an
+    /// [`override`](crate::Overrides). Evaluations have the reason
+    /// [`Reason::Default`](crate::Reason::Default), OpenFeature's word for a value
+    /// that was configured in advance, and
+    /// [`Replacement::EmergencyDefault`](crate::Replacement::EmergencyDefault).
     pub fn emergency_default(mut self, key: &str, value: impl Into<OverrideValue>) -> Self {
         self.emergency = self.emergency.set(key, value);
         self

@@ -262,7 +262,7 @@ async fn an_override_of_a_flag_that_is_not_held_can_be_explained() {
     let operations = Operations::insecure_without_token(vexilla);
     let explained = post("/admin/flags/mine/explain", "").of(&operations).await;
     assert_eq!(explained.status(), 200);
-    assert_eq!(body(&explained)["explanation"]["overridden"], true);
+    assert_eq!(body(&explained)["explanation"]["replacedBy"], "override");
 }
 
 #[tokio::test]
