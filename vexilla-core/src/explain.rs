@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 
 use room::Room;
 
-use crate::constraint::{Expression, Mismatch, Observer, Operand, Work, render};
+use crate::constraint::{Expression, Mismatch, Observer, Operand, Test, Work, render};
 use crate::context::{EvaluationContext, Value, ValueRef};
 use crate::evaluate::{EmptyEntity, Replacement, SegmentObserver, random_entity};
 use crate::excerpt::{excerpt, name};
@@ -88,8 +88,16 @@ pub struct SegmentExplanation {
     pub outcome: Outcome,
     /// The parsed constraints; `None` if there are none.
     pub constraints: Option<Node>,
-    /// The constraints as a CEL expression, if CEL can express them.
+    /// The constraints as a CEL expression, if CEL can express them. Its numbers
+    /// are those of the constraints, and CEL compares them exactly. In Flagr two
+    /// numbers are equal within 1e-6, absolutely and relatively (0 only within
+    /// 1e-6 · 1.4e-45), so that 17.9999999 fulfils `age GTE 18` and not
+    /// `age >= 18`.
     pub cel: Option<String>,
+    /// Whether a number was seen that Flagr finds equal to one of the constraints
+    /// though it is not, so that `cel` may answer otherwise.
+    #[serde(skip_serializing_if = "is_false")]
+    pub within_tolerance: bool,
     /// What in the constraints CEL cannot express.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_in_cel: Option<String>,
@@ -280,7 +288,9 @@ fn segments(
     definitions
         .zip(flag.segments())
         .map(|(definition, segment)| {
-            let (outcome, constraints, rollout) = match seen.next() {
+            let seen = seen.next();
+            let within_tolerance = seen.as_ref().is_some_and(|seen| seen.within_tolerance);
+            let (outcome, constraints, rollout) = match seen {
                 Some(seen) => (
                     outcome(&seen.outcome.map(Operand::Bool)),
                     seen.constraints,
@@ -312,6 +322,7 @@ fn segments(
                 outcome,
                 constraints,
                 cel,
+                within_tolerance,
                 not_in_cel,
                 ignored_text: condition
                     .map(|condition| condition.ignored.iter().map(|text| shown(text)))
@@ -373,6 +384,8 @@ struct Watcher<'r> {
     done: Option<Node>,
     /// Why the part that is left next has no answer.
     reason: Option<String>,
+    /// See [`SegmentExplanation::within_tolerance`], of the segment at hand.
+    within_tolerance: bool,
     work: Work,
     room: &'r mut Room,
 }
@@ -389,6 +402,7 @@ struct SeenSegment {
     outcome: Result<bool, Mismatch>,
     matched: bool,
     constraints: Option<Node>,
+    within_tolerance: bool,
 }
 
 impl<'r> Watcher<'r> {
@@ -398,6 +412,7 @@ impl<'r> Watcher<'r> {
             open: Vec::new(),
             done: None,
             reason: None,
+            within_tolerance: false,
             work: Work::default(),
             room,
         }
@@ -423,11 +438,14 @@ impl Observer for Watcher<'_> {
         self.open.push(OpenNode { node, entered: 0 });
     }
 
-    fn value<'a>(&mut self, value: impl FnOnce() -> Option<ValueRef<'a>>) {
+    fn value<'a>(&mut self, test: Option<&Test>, value: impl FnOnce() -> Option<ValueRef<'a>>) {
+        let Some(value) = value() else {
+            return;
+        };
+        self.within_tolerance |= test.is_some_and(|test| render::is_within_tolerance(test, value));
         if let Some(OpenNode {
             node: Some(node), ..
         }) = self.open.last_mut()
-            && let Some(value) = value()
         {
             let (seen, is_cut) = self.room.value(value);
             (node.seen, node.seen_is_cut) = (Some(seen), is_cut);
@@ -472,6 +490,7 @@ impl SegmentObserver for Watcher<'_> {
             outcome,
             matched: outcome == Ok(true),
             constraints: self.done.take(),
+            within_tolerance: std::mem::take(&mut self.within_tolerance),
         });
     }
 }
@@ -516,6 +535,11 @@ impl fmt::Display for Explanation {
             }
             if let Some(cel) = &segment.cel {
                 writeln!(f, "    as CEL: {cel}")?;
+                if segment.within_tolerance {
+                    f.write_str(
+                        "      (Flagr finds numbers equal within 1e-6; CEL compares exactly)\n",
+                    )?;
+                }
             }
             if let Some(what) = &segment.not_in_cel {
                 writeln!(f, "    not to be written in CEL: {what}")?;
