@@ -447,10 +447,7 @@ fn exchange_agrees(snapshot: &Snapshot, exchange: &Exchange, report: &mut Report
     let mut answer = Answer {
         // Of an unknown flag Flagr echoes what was asked for.
         flag_id: ours.flag_id().or(request.flag_id).unwrap_or(0),
-        flag_key: match ours.flag_key() {
-            Some(key) => key.to_owned(),
-            None => request.flag_key.unwrap_or_default(),
-        },
+        flag_key: ours.flag_key().to_owned(),
         flag_snapshot_id: ours.flag_snapshot_id().unwrap_or(0),
         segment_id: ours.segment_id().unwrap_or(0),
         variant_id: ours.variant_id().unwrap_or(0),

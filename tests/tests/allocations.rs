@@ -7,7 +7,8 @@
 //! | a context of up to eight attributes, lists and maps aside, and its flags | 2: the context, its text |
 //! | from nine attributes on, or with more text than was expected | 1 more for each time that the list or the text grows |
 //! | a regular expression | 0 from the second match of a thread on, but for what the `regex` crate shares between threads: see the test |
-//! | the text of an error, `value`, `json` | those of the text or the value |
+//! | an error of a flag that does not exist, until it is displayed | 0 |
+//! | the text of another error, `value`, `json` | those of the text or the value |
 //!
 //! An explanation allocates what it tells, and a CEL expression what the crate
 //! `cel` does: neither is held to a number.
@@ -175,6 +176,20 @@ fn getters_that_may_fail_allocate_nothing_where_they_do_not() {
             (size, flags.try_str("colour"))
         });
         assert_eq!(others, 0);
+    }
+}
+
+#[test]
+fn the_error_of_a_flag_that_does_not_exist_allocates_when_it_is_displayed() {
+    let long = "k".repeat(1_000);
+    let flags = vexilla().flags(context(0));
+    for key in ["unknown", &long] {
+        let of_getters = allocations(|| {
+            let numbers = (flags.try_int(key), flags.try_float(key));
+            (numbers, flags.try_bool(key), flags.try_str(key).is_err())
+        });
+        assert_eq!(of_getters, 0);
+        assert_eq!(allocations(|| flags.evaluate(key).error()), 0);
     }
 }
 

@@ -379,7 +379,7 @@ fn an_explanation_shows_every_step() {
         mixed.cel.as_deref(),
         Some(concat!(
             r#"((type(tier) == string ? tier == "free" : 1 / 0 == 0) ? true : "#,
-            r#"(age >= 17.999999000000003 ? country.matches("\\AB") : false))"#
+            r#"(age >= 18 ? country.matches("\\AB") : false))"#
         )),
         "{explanation}"
     );
@@ -393,6 +393,66 @@ fn an_explanation_shows_every_step() {
     let json = serde_json::to_value(&explanation).unwrap();
     assert_eq!(json["segments"][0]["constraints"]["seen"], "pro");
     assert!(explanation.to_string().contains("without effect"));
+}
+
+#[test]
+fn the_cel_of_an_explanation_has_the_numbers_of_the_constraints() {
+    let cases = [
+        ("GTE", "18", "x >= 18"),
+        ("LTE", "0", "x <= 0"),
+        ("GTE", "-0.0", "x >= 0"),
+        ("GT", "-2.5", "x > -2.5"),
+        ("LT", "1e30", "x < 1e30"),
+        ("EQ", "1e-50", "x == 1e-50"),
+        ("NEQ", "18", "(type(x) == double && x != 18)"),
+        ("IN", "[1, 2.5]", "x in [1, 2.5]"),
+        ("NOTIN", "[1]", "(type(x) == double && !(x in [1]))"),
+    ];
+    let snapshot = Snapshot::new(cases.map(|(operator, value, _)| {
+        let key = format!("{operator} {value}");
+        on_for(&key, "x", operator, value)
+    }));
+    assert_eq!(snapshot.problem_count(), 0);
+    let flags = vexilla_core::Flags::new(Arc::new(snapshot), Context::new("u").with("x", 18));
+    for (operator, value, cel) in cases {
+        let explanation = flags.explain(&format!("{operator} {value}"));
+        assert_eq!(explanation.segments[0].cel.as_deref(), Some(cel));
+        assert!(!explanation.segments[0].within_tolerance);
+        assert!(!explanation.to_string().contains("1e-6"));
+    }
+    for (x, operator, is_near) in [
+        (17.999_999_9, "GTE", true),
+        (18.000_000_1, "NEQ", true),
+        (17.9, "GTE", false),
+        (1.0 + 1e-9, "IN", true),
+        (1.0 + 1e-9, "NOTIN", true),
+        (1e30 - 1e16, "LT", false),
+        (1e-50, "LTE", false),
+        (1e-51, "LTE", true),
+    ] {
+        let flags = flags.for_context(Context::new("u").with("x", x));
+        let (_, value, _) = cases.iter().find(|case| case.0 == operator).unwrap();
+        let explanation = flags.explain(&format!("{operator} {value}"));
+        let segment = &explanation.segments[0];
+        assert_eq!(segment.within_tolerance, is_near, "{explanation}");
+        let text = explanation.to_string();
+        assert_eq!(text.contains("within 1e-6"), is_near, "{text}");
+    }
+}
+
+#[test]
+fn an_explanation_looks_for_the_tolerance_in_what_it_does_not_show() {
+    let vexilla = Vexilla::fixed([on_for("f", "x", "CONTAINS", "18")]);
+    for (last, is_near) in [(17.999_999_9, true), (17.9, false)] {
+        let items = (100..1_000).map(f64::from).chain([last]);
+        let items = vexilla_core::Value::List(items.map(Into::into).collect());
+        let flags = vexilla.flags(Context::new("u").with("x", items));
+        let explanation = flags.explain("f");
+        let segment = &explanation.segments[0];
+        assert!(segment.constraints.as_ref().unwrap().seen_is_cut);
+        assert_eq!(segment.within_tolerance, is_near);
+        assert_eq!(flags.bool("f"), is_near);
+    }
 }
 
 #[test]

@@ -425,7 +425,7 @@ fn flags_with_one_id_are_found_by_the_tags_of_both() {
                     format!(
                         "{} {} {}",
                         evaluation.flag_id().unwrap_or(0),
-                        evaluation.flag_key().unwrap_or_default(),
+                        evaluation.flag_key(),
                         evaluation.variant_key().unwrap_or_default(),
                     )
                 })

@@ -29,14 +29,13 @@ mod work;
 
 #[cfg(all(test, feature = "cel"))]
 pub(crate) use cel::without_threads::NoThreadFor;
-pub(crate) use expression::{Attribute, Expression, Observer, Unobserved};
+pub(crate) use expression::{Attribute, Expression, Observer, Test, Unobserved};
 pub(crate) use operand::{Mismatch, Operand};
 pub(crate) use operator::Operator;
 pub(crate) use work::Work;
 
 use crate::excerpt::{excerpt, name};
 use crate::flag;
-use expression::Test;
 pub(crate) use pattern::{Known, Memory, Patterns};
 
 /// The operator of a regular expression whose pattern is taken literally.

@@ -63,26 +63,28 @@ impl Snapshot {
     /// [`Flags::evaluate`](crate::Flags::evaluate) does.
     #[must_use]
     #[inline]
-    pub fn evaluate<C: EvaluationContext>(
-        &self,
-        key: &str,
+    pub fn evaluate<'a, C: EvaluationContext>(
+        &'a self,
+        key: &'a str,
         context: &C,
         empty_entity: EmptyEntity,
-    ) -> Evaluation<'_> {
+    ) -> Evaluation<'a> {
         self.evaluate_flag(self.get(key), context, empty_entity)
+            .asked_by(key)
     }
 
     /// Evaluates the flag that a request of Flagr's API means, see
     /// [`Snapshot::find`].
     #[must_use]
-    pub fn evaluate_request<C: EvaluationContext>(
-        &self,
+    pub fn evaluate_request<'a, C: EvaluationContext>(
+        &'a self,
         flag_id: Option<u64>,
-        flag_key: Option<&str>,
+        flag_key: Option<&'a str>,
         context: &C,
         empty_entity: EmptyEntity,
-    ) -> Evaluation<'_> {
+    ) -> Evaluation<'a> {
         self.evaluate_flag(self.lookup(flag_id, flag_key), context, empty_entity)
+            .asked_by(flag_key.unwrap_or_default())
     }
 
     #[inline]
@@ -199,17 +201,29 @@ impl CompiledSegment {
     }
 }
 
-/// The outcome of evaluating one flag, borrowed from the snapshot.
+/// The outcome of evaluating one flag, borrowed from the snapshot and from the
+/// key that was asked for.
 ///
 /// Serialized, it is an object with the members `flagKey`, `flagID`,
 /// `flagSnapshotID`, `segmentID`, `variantID`, `variantKey`, `value`,
-/// `variantAttachment`, `reason`, `stale`; `beyondLimits` where it is true; and,
-/// if there is one, `errorCode` and `errorMessage`. Ids that are not known are 0,
-/// as in Flagr's answers.
+/// `variantAttachment`, `reason`, `stale`; `replacedBy` where an override or an
+/// emergency default answered; `beyondLimits` where it is true; and, if there is
+/// one, `errorCode` and `errorMessage`. Ids that are not known are 0, as in
+/// Flagr's answers.
+///
+/// An override or an emergency default changes the variant and what belongs to
+/// it. Key, ID and `SnapshotID` are still those of the flag, if there is one.
 #[derive(Clone)]
 pub struct Evaluation<'a> {
     flag: Option<&'a CompiledFlag>,
+    /// What the key was that found no flag.
+    asked: &'a str,
+    /// The flag that the assigned variant is one of: made up, if an override
+    /// brings its own variant.
+    variants: Option<&'a CompiledFlag>,
     outcome: Outcome,
+    /// What answered in place of the flag.
+    replacement: Option<Replacement>,
     /// Why what should be put in place of the flag's own outcome could not be.
     fault: Option<OverrideFault<'a>>,
     beyond_limits: bool,
@@ -218,6 +232,43 @@ pub struct Evaluation<'a> {
 
 /// The most bytes that an error shows of what a deserializer says.
 const MAX_ERROR: usize = 256;
+
+/// What answered in place of a flag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Replacement {
+    /// One of the [`Overrides`](crate::Overrides).
+    Override,
+    /// An emergency default, as no usable flags were loaded.
+    EmergencyDefault,
+}
+
+impl Replacement {
+    /// Its name in JSON: `override` or `emergencyDefault`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Override => "override",
+            Self::EmergencyDefault => "emergencyDefault",
+        }
+    }
+}
+
+impl fmt::Display for Replacement {
+    /// `override` or `emergency default`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Override => "override",
+            Self::EmergencyDefault => "emergency default",
+        })
+    }
+}
+
+impl Serialize for Replacement {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
 
 /// Why an override could not be put in place.
 #[derive(Clone, Copy)]
@@ -236,7 +287,10 @@ impl<'a> Evaluation<'a> {
         let decision = decision.into();
         Self {
             flag,
+            asked: "",
+            variants: flag,
             outcome: *decision.outcome,
+            replacement: None,
             fault: None,
             beyond_limits: decision.beyond_limits,
             stale: false,
@@ -251,6 +305,24 @@ impl<'a> Evaluation<'a> {
         }
     }
 
+    /// A variant of a flag that was made up, in place of a flag's own outcome.
+    pub(crate) fn made_up(
+        flag: Option<&'a CompiledFlag>,
+        made_up: &'a CompiledFlag,
+        outcome: &Outcome,
+    ) -> Self {
+        Self {
+            variants: Some(made_up),
+            ..Self::new(flag, outcome)
+        }
+    }
+
+    /// The same, told what key was asked for.
+    #[inline]
+    pub(crate) fn asked_by(self, key: &'a str) -> Self {
+        Self { asked: key, ..self }
+    }
+
     fn definition(&self) -> Option<&'a Flag> {
         self.flag.map(CompiledFlag::definition)
     }
@@ -258,7 +330,7 @@ impl<'a> Evaluation<'a> {
     /// The assigned variant, and what it is worth.
     #[inline]
     fn assigned(&self) -> Option<(&'a Variant, &'a VariantValue)> {
-        self.flag?.variant(self.outcome.variant?)
+        self.variants?.variant(self.outcome.variant?)
     }
 
     /// The flag's id; `None` if there is no such flag.
@@ -267,10 +339,15 @@ impl<'a> Evaluation<'a> {
         self.definition().map(|flag| flag.id)
     }
 
-    /// The flag's key; `None` if there is no such flag.
+    /// The flag's key, even if it was asked for by its ID. If there is no such
+    /// flag, what was asked for; empty if a request of Flagr's API named an ID
+    /// alone.
     #[must_use]
-    pub fn flag_key(&self) -> Option<&'a str> {
-        self.definition().map(|flag| flag.key.as_str())
+    pub fn flag_key(&self) -> &'a str {
+        match self.definition() {
+            Some(flag) => &flag.key,
+            None => self.asked,
+        }
     }
 
     /// The `SnapshotID` of the flag's definition: Flagr counts it up at each
@@ -288,7 +365,9 @@ impl<'a> Evaluation<'a> {
         Some(segment.id)
     }
 
-    /// The id of the assigned variant.
+    /// The id of the assigned variant. A value that was set by an override or an
+    /// emergency default has none, unless the override names a variant of the
+    /// flag.
     #[must_use]
     pub fn variant_id(&self) -> Option<u64> {
         self.outcome.variant_id
@@ -313,8 +392,19 @@ impl<'a> Evaluation<'a> {
         self.outcome.reason
     }
 
-    pub(crate) fn with_reason(mut self, reason: Reason) -> Self {
-        self.outcome.reason = reason;
+    /// What answered in place of the flag; `None` if the flag itself did, or
+    /// there is none.
+    #[must_use]
+    pub fn replaced_by(&self) -> Option<Replacement> {
+        self.replacement
+    }
+
+    /// The same, told what answered in place of the flag.
+    pub(crate) fn replaced(mut self, replacement: Replacement) -> Self {
+        self.replacement = Some(replacement);
+        if replacement == Replacement::EmergencyDefault {
+            self.outcome.reason = Reason::Default;
+        }
         self
     }
 
@@ -322,23 +412,23 @@ impl<'a> Evaluation<'a> {
     #[must_use]
     pub fn error(&self) -> Option<FlagError> {
         let code = self.outcome.error?;
-        let message = match (code, self.fault) {
+        let message: Cow<'static, str> = match (code, self.fault) {
             (_, Some(OverrideFault::NoVariant(key))) => {
                 let key = excerpt::name(key);
                 format!("override: the flag has no variant {key:?}").into()
             }
             (_, Some(OverrideFault::Problem(problem))) => format!("override: {problem}").into(),
-            (ErrorCode::FlagNotFound, None) => "there is no flag of this key".into(),
+            (ErrorCode::FlagNotFound, None) => "there is no flag with this key".into(),
             (ErrorCode::TargetingKeyMissing, None) => {
                 "the rollout needs an entity id and the context has none".into()
             }
             (_, None) if self.beyond_limits => Mismatch::BeyondLimits.to_string().into(),
             (_, None) => {
                 let problem = self.flag.and_then(CompiledFlag::problem);
-                Cow::Owned(problem.unwrap_or_default().to_owned())
+                problem.unwrap_or_default().to_owned().into()
             }
         };
-        Some(FlagError::new(code, message))
+        Some(FlagError::new(code, self.flag_key(), message))
     }
 
     /// Whether the flags may have been out of date when they were pinned: the
@@ -423,7 +513,7 @@ impl<'a> Evaluation<'a> {
             let error = error.to_string();
             let (key, error) = (excerpt::name(&variant.key), excerpt(&error, MAX_ERROR));
             let message = format!("the attachment of variant {key:?}: {error}");
-            FlagError::new(ErrorCode::TypeMismatch, message)
+            FlagError::new(ErrorCode::TypeMismatch, self.flag_key(), message)
         })
     }
 
@@ -450,6 +540,7 @@ impl<'a> Evaluation<'a> {
             (_, _, Some(error)) => Err(error),
             (None, Some((variant, _)), None) => Err(FlagError::new(
                 ErrorCode::TypeMismatch,
+                self.flag_key(),
                 format!(
                     "variant {:?} has no {name} value",
                     excerpt::name(&variant.key)
@@ -484,9 +575,10 @@ impl fmt::Debug for Evaluation<'_> {
     /// Flag, variant and reason, but no value: the key of a variant can be one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Evaluation")
-            .field("flag_key", &self.flag_key().map(excerpt::name))
+            .field("flag_key", &excerpt::name(self.flag_key()))
             .field("variant_id", &self.variant_id())
             .field("reason", &self.outcome.reason)
+            .field("replaced_by", &self.replacement)
             .field("error", &self.outcome.error)
             .field("stale", &self.stale)
             .finish_non_exhaustive()
@@ -496,7 +588,7 @@ impl fmt::Debug for Evaluation<'_> {
 impl Serialize for Evaluation<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("flagKey", self.flag_key().unwrap_or_default())?;
+        map.serialize_entry("flagKey", self.flag_key())?;
         map.serialize_entry("flagID", &self.flag_id().unwrap_or(0))?;
         map.serialize_entry("flagSnapshotID", &self.flag_snapshot_id().unwrap_or(0))?;
         map.serialize_entry("segmentID", &self.segment_id().unwrap_or(0))?;
@@ -506,6 +598,9 @@ impl Serialize for Evaluation<'_> {
         map.serialize_entry("variantAttachment", &self.attachment())?;
         map.serialize_entry("reason", self.outcome.reason.as_str())?;
         map.serialize_entry("stale", &self.stale)?;
+        if let Some(replacement) = self.replacement {
+            map.serialize_entry("replacedBy", &replacement)?;
+        }
         if self.beyond_limits {
             map.serialize_entry("beyondLimits", &true)?;
         }

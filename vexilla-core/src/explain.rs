@@ -13,9 +13,9 @@ use serde::{Serialize, Serializer};
 
 use room::Room;
 
-use crate::constraint::{Expression, Mismatch, Observer, Operand, Work, render};
+use crate::constraint::{Expression, Mismatch, Observer, Operand, Test, Work, render};
 use crate::context::{EvaluationContext, Value, ValueRef};
-use crate::evaluate::{EmptyEntity, SegmentObserver, random_entity};
+use crate::evaluate::{EmptyEntity, Replacement, SegmentObserver, random_entity};
 use crate::excerpt::{excerpt, name};
 use crate::flag::Flag;
 use crate::flags::Flags;
@@ -25,7 +25,9 @@ use crate::snapshot::{CompiledFlag, CompiledSegment};
 /// How a flag's outcome came about.
 ///
 /// It serializes to JSON, and [`Display`](fmt::Display) prints it as indented
-/// text. It says everything about a flag of usual size. Of much larger ones:
+/// text, in which segments are numbered from 1. (Where a problem of a flag names
+/// a segment or a distribution, it counts from 0, as indexes of JSON do.) It says
+/// everything about a flag of usual size. Of much larger ones:
 ///
 /// - texts end with `…` where they are cut: a part of a constraint after 2 KiB,
 ///   an id, a key or a description after 256 bytes;
@@ -37,7 +39,7 @@ use crate::snapshot::{CompiledFlag, CompiledSegment};
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Explanation {
-    /// The key that was asked for.
+    /// The flag's key; the key that was asked for if there is no such flag.
     pub flag_key: String,
     /// The flag's id, 0 if there is no such flag.
     #[serde(rename = "flagID")]
@@ -54,8 +56,10 @@ pub struct Explanation {
     pub reason: Reason,
     /// What went wrong, with its code.
     pub error: Option<String>,
-    /// Whether an override put the value in place.
-    pub overridden: bool,
+    /// What answered in place of the flag: in JSON `"override"` or
+    /// `"emergencyDefault"`, and `null` if the flag itself answered or there is
+    /// none.
+    pub replaced_by: Option<Replacement>,
     /// Whether the flags may be out of date.
     pub stale: bool,
     /// Whether a segment did not match only because of our limits, see
@@ -84,8 +88,16 @@ pub struct SegmentExplanation {
     pub outcome: Outcome,
     /// The parsed constraints; `None` if there are none.
     pub constraints: Option<Node>,
-    /// The constraints as a CEL expression, if CEL can express them.
+    /// The constraints as a CEL expression, if CEL can express them. Its numbers
+    /// are those of the constraints, and CEL compares them exactly. In Flagr two
+    /// numbers are equal within 1e-6, absolutely and relatively (0 only within
+    /// 1e-6 · 1.4e-45), so that 17.9999999 fulfils `age GTE 18` and not
+    /// `age >= 18`.
     pub cel: Option<String>,
+    /// Whether a number was seen that Flagr finds equal to one of the constraints
+    /// though it is not, so that `cel` may answer otherwise.
+    #[serde(skip_serializing_if = "is_false")]
+    pub within_tolerance: bool,
     /// What in the constraints CEL cannot express.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_in_cel: Option<String>,
@@ -232,24 +244,30 @@ impl Explanation {
         };
         let evaluation = flags.look(key);
         let position = flags.snapshot().position(key);
-        let overridden = matches!(flags.served().replaced(key, position), Some((_, None)));
+        let replaced_by = evaluation.replaced_by();
         let flag = position.and_then(|position| flags.snapshot().at(position));
         let mut room = Room::new();
         let segments = match flag {
-            Some(flag) if !overridden && flag.problem().is_none() && flag.definition().enabled => {
+            Some(flag)
+                if replaced_by.is_none()
+                    && flag.problem().is_none()
+                    && flag.definition().enabled =>
+            {
                 segments(flag, flags.context(), &mut room)
             }
             _ => Vec::new(),
         };
         Self {
-            flag_key: shown(key),
+            flag_key: shown(evaluation.flag_key()),
             flag_id: evaluation.flag_id().unwrap_or(0),
             entity_id: shown(flags.context().entity_id()),
             value: evaluation.value(),
             variant_key: evaluation.variant_key().map(shown),
             reason: evaluation.reason(),
-            error: evaluation.error().map(|error| error.to_string()),
-            overridden,
+            error: evaluation
+                .error()
+                .map(|error| format!("{}: {}", error.code(), error.message())),
+            replaced_by,
             stale: evaluation.is_stale(),
             beyond_limits: evaluation.is_beyond_limits(),
             segments,
@@ -270,7 +288,9 @@ fn segments(
     definitions
         .zip(flag.segments())
         .map(|(definition, segment)| {
-            let (outcome, constraints, rollout) = match seen.next() {
+            let seen = seen.next();
+            let within_tolerance = seen.as_ref().is_some_and(|seen| seen.within_tolerance);
+            let (outcome, constraints, rollout) = match seen {
                 Some(seen) => (
                     outcome(&seen.outcome.map(Operand::Bool)),
                     seen.constraints,
@@ -302,6 +322,7 @@ fn segments(
                 outcome,
                 constraints,
                 cel,
+                within_tolerance,
                 not_in_cel,
                 ignored_text: condition
                     .map(|condition| condition.ignored.iter().map(|text| shown(text)))
@@ -363,6 +384,8 @@ struct Watcher<'r> {
     done: Option<Node>,
     /// Why the part that is left next has no answer.
     reason: Option<String>,
+    /// See [`SegmentExplanation::within_tolerance`], of the segment at hand.
+    within_tolerance: bool,
     work: Work,
     room: &'r mut Room,
 }
@@ -379,6 +402,7 @@ struct SeenSegment {
     outcome: Result<bool, Mismatch>,
     matched: bool,
     constraints: Option<Node>,
+    within_tolerance: bool,
 }
 
 impl<'r> Watcher<'r> {
@@ -388,6 +412,7 @@ impl<'r> Watcher<'r> {
             open: Vec::new(),
             done: None,
             reason: None,
+            within_tolerance: false,
             work: Work::default(),
             room,
         }
@@ -413,11 +438,14 @@ impl Observer for Watcher<'_> {
         self.open.push(OpenNode { node, entered: 0 });
     }
 
-    fn value<'a>(&mut self, value: impl FnOnce() -> Option<ValueRef<'a>>) {
+    fn value<'a>(&mut self, test: Option<&Test>, value: impl FnOnce() -> Option<ValueRef<'a>>) {
+        let Some(value) = value() else {
+            return;
+        };
+        self.within_tolerance |= test.is_some_and(|test| render::is_within_tolerance(test, value));
         if let Some(OpenNode {
             node: Some(node), ..
         }) = self.open.last_mut()
-            && let Some(value) = value()
         {
             let (seen, is_cut) = self.room.value(value);
             (node.seen, node.seen_is_cut) = (Some(seen), is_cut);
@@ -462,6 +490,7 @@ impl SegmentObserver for Watcher<'_> {
             outcome,
             matched: outcome == Ok(true),
             constraints: self.done.take(),
+            within_tolerance: std::mem::take(&mut self.within_tolerance),
         });
     }
 }
@@ -482,8 +511,8 @@ impl fmt::Display for Explanation {
             write!(f, " (variant {variant})")?;
         }
         write!(f, ", {}", self.reason)?;
-        if self.overridden {
-            f.write_str(", overridden")?;
+        if let Some(replacement) = self.replaced_by {
+            write!(f, ", answered by an {replacement}")?;
         }
         if self.stale {
             f.write_str(", stale")?;
@@ -506,6 +535,11 @@ impl fmt::Display for Explanation {
             }
             if let Some(cel) = &segment.cel {
                 writeln!(f, "    as CEL: {cel}")?;
+                if segment.within_tolerance {
+                    f.write_str(
+                        "      (Flagr finds numbers equal within 1e-6; CEL compares exactly)\n",
+                    )?;
+                }
             }
             if let Some(what) = &segment.not_in_cel {
                 writeln!(f, "    not to be written in CEL: {what}")?;

@@ -67,7 +67,8 @@ impl Flags {
 
     /// The same flags for the same context, some of them set to other values.
     /// The overrides that are there already stay, unless a new one is of the
-    /// same flag.
+    /// same flag. [`all`](Self::all) lists an overridden flag in its place, and
+    /// after all flags the overrides of keys that no flag has.
     #[must_use]
     pub fn with_overrides(&self, overrides: &Overrides) -> Self {
         let mut served = self.served().clone();
@@ -112,13 +113,13 @@ impl Flags {
     /// variant or the attachment is not of this form.
     #[must_use]
     pub fn json<T: serde::de::DeserializeOwned>(&self, key: &str) -> Option<T> {
-        self.evaluate(key).try_json().ok().flatten()
+        self.evaluated(key).try_json().ok().flatten()
     }
 
     /// The key of the assigned variant.
     #[must_use]
     pub fn variant(&self, key: &str) -> Option<&str> {
-        self.evaluate(key).variant_key()
+        self.evaluated(key).variant_key()
     }
 
     /// The boolean value; `None` if no variant is assigned.
@@ -127,7 +128,7 @@ impl Flags {
     ///
     /// An unknown flag, a bad one, a missing entity, or another type.
     pub fn try_bool(&self, key: &str) -> Result<Option<bool>, FlagError> {
-        self.evaluate(key).try_bool()
+        self.try_read(key, Evaluation::try_bool)
     }
 
     /// The string value; `None` if no variant is assigned.
@@ -136,7 +137,7 @@ impl Flags {
     ///
     /// An unknown flag, a bad one, or a missing entity.
     pub fn try_str(&self, key: &str) -> Result<Option<&str>, FlagError> {
-        self.evaluate(key).try_str()
+        self.try_read(key, Evaluation::try_str)
     }
 
     /// The integer value; `None` if no variant is assigned.
@@ -145,7 +146,7 @@ impl Flags {
     ///
     /// An unknown flag, a bad one, a missing entity, or another type.
     pub fn try_int(&self, key: &str) -> Result<Option<i64>, FlagError> {
-        self.evaluate(key).try_int()
+        self.try_read(key, Evaluation::try_int)
     }
 
     /// The floating-point value; `None` if no variant is assigned.
@@ -154,7 +155,7 @@ impl Flags {
     ///
     /// An unknown flag, a bad one, a missing entity, or another type.
     pub fn try_float(&self, key: &str) -> Result<Option<f64>, FlagError> {
-        self.evaluate(key).try_float()
+        self.try_read(key, Evaluation::try_float)
     }
 
     /// The attachment of the variant, deserialized; `None` if no variant is
@@ -167,23 +168,46 @@ impl Flags {
         &self,
         key: &str,
     ) -> Result<Option<T>, FlagError> {
-        self.evaluate(key).try_json()
+        self.try_read(key, Evaluation::try_json)
     }
 
     /// Everything about the outcome: variant, attachment, reason, ids, error.
     #[must_use]
-    pub fn evaluate(&self, key: &str) -> Evaluation<'_> {
-        self.evaluation(key, self.position(key), Self::outcome)
+    pub fn evaluate<'a>(&'a self, key: &'a str) -> Evaluation<'a> {
+        self.evaluated(key).asked_by(key)
     }
 
     /// The same without counting it: a look at a flag, no use of it.
-    pub(crate) fn look(&self, key: &str) -> Evaluation<'_> {
+    pub(crate) fn look<'a>(&'a self, key: &'a str) -> Evaluation<'a> {
         self.evaluation(key, self.position(key), Self::uncounted)
+            .asked_by(key)
     }
 
-    /// The outcomes of all flags, in the order of their set; overrides and
-    /// emergency defaults of keys that no flag has follow. Where evaluations are
-    /// counted, these are not.
+    /// The evaluation of the flag of this key, which it does not know if there is
+    /// no such flag.
+    fn evaluated(&self, key: &str) -> Evaluation<'_> {
+        self.evaluation(key, self.position(key), Self::outcome)
+    }
+
+    /// Reads a value of the flag of this key; an error names the flag.
+    fn try_read<'a, T>(
+        &'a self,
+        key: &str,
+        read: impl FnOnce(&Evaluation<'a>) -> Result<T, FlagError>,
+    ) -> Result<T, FlagError> {
+        let evaluation = self.evaluated(key);
+        read(&evaluation).map_err(|error| match evaluation.flag_id() {
+            Some(_) => error,
+            None => error.of_flag(key),
+        })
+    }
+
+    /// The outcomes of all flags, by key, in the order of their set; each as it
+    /// is with the overrides and the emergency defaults that hold for it. What was
+    /// set for a key or an ID that no flag has follows, in no order, listed once
+    /// under the name that it was set for: overrides first, then the emergency
+    /// defaults that no override replaces. Flags that the filter left out are not
+    /// listed. Where evaluations are counted, these are not.
     pub fn all(&self) -> impl Iterator<Item = (&str, Evaluation<'_>)> {
         let Served {
             snapshot,
@@ -200,7 +224,12 @@ impl Flags {
         let emergency = emergency.iter().flat_map(|emergency| emergency.keys());
         let emergency = emergency.filter(move |key| !is_overridden(key));
         let added = overridden.chain(emergency);
-        let added = added.filter(|key| snapshot.get(key).is_none());
+        // A flag with an empty key is found by its ID alone.
+        let is_listed = |key: &str| match key {
+            "" => snapshot.flags().any(|flag| flag.key.is_empty()),
+            key => snapshot.get(key).is_some(),
+        };
+        let added = added.filter(move |key| !is_listed(key));
         let flags = keys
             .enumerate()
             .map(|(position, key)| (key, self.evaluation(key, Some(position), Self::uncounted)));
@@ -274,8 +303,7 @@ impl Flags {
         let served = self.served();
         let flag = position.and_then(|position| served.snapshot.at(position));
         let mut evaluation = match served.replaced(key, position) {
-            Some((value, None)) => value.evaluation(flag),
-            Some((value, Some(reason))) => value.evaluation(flag).with_reason(reason),
+            Some((value, replacement)) => value.evaluation(flag).replaced(replacement),
             None => Evaluation::new(flag, outcome(self, position)),
         };
         evaluation.stale = served.stale;

@@ -44,7 +44,7 @@ pub use changes::{Change, Changes};
 pub use context::{
     AttributeValue, Context, ContextRef, EvaluationContext, Map, Text, Value, ValueRef,
 };
-pub use evaluate::{EmptyEntity, Evaluation};
+pub use evaluate::{EmptyEntity, Evaluation, Replacement};
 pub use explain::{
     Explanation, Node, Outcome, RolloutExplanation, SegmentExplanation, ShareExplanation,
 };

@@ -1,6 +1,6 @@
 //! Operations endpoints and the webhook, without a web framework.
 //!
-//! [`Operations`] answers questions about the flags that a service holds, and
+//! [`Operations`] answers questions about the flags that a service has loaded, and
 //! [`Webhook`] is told that flags have changed. Both take an [`OpsRequest`] and
 //! give an [`OpsResponse`]; the adapters (`vexilla_tower::ops`,
 //! `vexilla_axum::ops`, `vexilla_actix::ops`) mount them into an application,
@@ -14,12 +14,12 @@
 //! | `GET /health/ready` | no | 200 once the source, or the last-known-good copy, has given flags; else 503 |
 //! | `GET /health` | yes | 200 with the [`Status`](crate::Status) |
 //! | `GET /admin/stats` | yes | 200 with level, version and counts |
-//! | `GET /admin/flags` | yes | 200 with all flags that are held, and the problem of each that has one |
-//! | `POST /admin/flags/{key}/explain` | yes | 200 with how a context's value comes about, 404 for a flag that is not held |
+//! | `GET /admin/flags` | yes | 200 with all loaded flags, and the problem of each that has one |
+//! | `POST /admin/flags/{key}/explain` | yes | 200 with how a context's value comes about, 404 for a flag that is not loaded |
 //! | `POST /admin/refresh` | yes | fetches the flags and waits: 200 with whether they changed, the level and its reason; 502 with the source's error, 503 after a shutdown |
-//! | `POST /admin/refresh?accept-loss=true` | yes | the same, and loads what the source answers even if it lacks flags or is older, see [`Vexilla::accept_loss`](crate::Vexilla::accept_loss) |
-//! | `POST /admin/invalidate` | yes | the same; the body names a flag, `{"flag_key":"…"}` |
-//! | `POST /admin/invalidate-all` | yes | the same |
+//! | `POST /admin/refresh?accept-loss=true` | yes | as `/admin/refresh`, and loads what the source answers even if it lacks flags or is older, see [`Vexilla::accept_loss`](crate::Vexilla::accept_loss) |
+//! | `POST /admin/invalidate` | yes | as `/admin/refresh`, which accepts no loss; the body names a flag, `{"flag_key":"…"}` |
+//! | `POST /admin/invalidate-all` | yes | as `/admin/refresh`, which accepts no loss |
 //!
 //! `GET` endpoints answer `HEAD`, too. Every body is JSON; a refusal is
 //! `{"error":"…"}`: 400 for a body that is not what the endpoint reads, 401
@@ -38,11 +38,9 @@
 //! and the latter as `text`. The key is percent-encoded UTF-8, `a%2Fb` for
 //! `a/b`.
 //!
-//! **Invalidating** does not empty anything: flags are held as one set, so that
-//! nothing of it can be missing while another is on its way. All flags are
-//! fetched now, the old ones are served until the new ones are there, and if
-//! the source fails they stay. The key says what the caller had in mind; it is
-//! checked to be there, logged, and need not be known.
+//! **Invalidating** downloads all flags; the loaded flags are served until the
+//! download succeeds. The body of `/admin/invalidate` must have a key; it is
+//! logged, and need not be that of a loaded flag.
 //!
 //! ```
 //! use vexilla_core::Vexilla;
@@ -62,7 +60,8 @@
 //! level debug, and never applied; so a webhook that is forged, repeated or
 //! lost costs a request or some seconds, never a wrong value. It answers 202;
 //! 401 if the signature or the secret is missing or wrong; 413 for a body over
-//! the limit, which is not read; and 400 for a body that is no JSON.
+//! the limit, which is not read; and 400 for a body that is not valid JSON. A 401
+//! is logged as a warning at most once a minute, else at level debug.
 //!
 //! Either of these lets a request in:
 //!
@@ -166,6 +165,7 @@ mod origin_check;
 mod reports;
 mod route;
 mod secret;
+mod warnings;
 mod webhook;
 
 #[cfg(test)]

@@ -20,6 +20,11 @@ use crate::snapshot::{CompiledFlag, Snapshot, decimal};
 /// one flag has two overrides, one by its key and one by its ID, the one that
 /// was set later holds.
 ///
+/// An [`Evaluation`] of an overridden flag has the flag's own ID and key, reason
+/// [`Static`](crate::Reason::Static) (or [`Default`](crate::Reason::Default)
+/// without variant), and says in [`replaced_by`](Evaluation::replaced_by) that an
+/// override answered.
+///
 /// ```
 /// use vexilla_core::{Context, Overrides, Vexilla};
 ///
@@ -195,7 +200,8 @@ impl Overrides {
         // A name can be that of another flag: a key that is the ID of one, or
         // an ID that two flags have.
         let named = || snapshot.flag(&flag.key);
-        let by_key = by_key.filter(|_| named().is_some_and(|named| named.key == flag.key));
+        let is_named = || flag.key.is_empty() || named().is_some_and(|named| named.key == flag.key);
+        let by_key = by_key.filter(|_| is_named());
         let by_id = by_id.filter(|_| snapshot.numbered(flag.id) == position);
         let entries = by_key.into_iter().chain(by_id);
         let latest = entries.max_by_key(|entry| entry.order);
@@ -209,17 +215,24 @@ impl Overrides {
 }
 
 impl Override {
-    /// What it puts in place of the outcome of `flag`, the flag of its key.
+    /// What it puts in place of the outcome of `flag`, the flag that it is set
+    /// for, if there is one.
     pub(crate) fn evaluation<'a>(&'a self, flag: Option<&'a CompiledFlag>) -> Evaluation<'a> {
         match self {
             Self::Nothing => Evaluation::new(flag, &Outcome::NOTHING),
             Self::Value(made_up) => match made_up.compiled().next() {
-                Some(flag) if flag.problem().is_none() => {
-                    Evaluation::new(Some(flag), &flag.fixed(0))
+                Some(made_up) if made_up.problem().is_none() => {
+                    let outcome = Outcome {
+                        // That of the variant that was made up is nobody's.
+                        variant_id: None,
+                        ..made_up.fixed(0)
+                    };
+                    Evaluation::made_up(flag, made_up, &outcome)
                 }
-                flag => {
-                    let problem = flag.and_then(CompiledFlag::problem).unwrap_or("no value");
-                    Evaluation::failed(flag, OverrideFault::Problem(problem))
+                made_up => {
+                    let problem = made_up.and_then(CompiledFlag::problem);
+                    let fault = OverrideFault::Problem(problem.unwrap_or("no value"));
+                    Evaluation::failed(flag, fault)
                 }
             },
             Self::Variant(variant) => {

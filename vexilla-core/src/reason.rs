@@ -3,18 +3,23 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::excerpt::ShortName;
+
 /// Why an evaluation gave what it gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// The same variant for everybody.
+    /// The same variant for everybody, or that of an override.
     Static,
     /// The variant of a segment whose constraints the context fulfils, or that
     /// stands behind one whose constraints it does not.
     TargetingMatch,
     /// A variant picked by the entity's bucket.
     Split,
-    /// No variant: no segment matched, or the rollout left the entity out.
+    /// No variant: no segment matched, the rollout left the entity out, or an
+    /// override says so; or, where an emergency default answered, its variant.
+    /// Which of them it is, says
+    /// [`Evaluation::replaced_by`](crate::Evaluation::replaced_by).
     Default,
     /// No variant: the flag is not enabled.
     Disabled,
@@ -47,7 +52,7 @@ impl fmt::Display for Reason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorCode {
-    /// There is no flag of this key.
+    /// There is no flag with this key.
     FlagNotFound,
     /// The flag is bad: a constraint does not parse, a percent is out of range…
     ParseError,
@@ -79,18 +84,32 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// Why a flag has no value.
+/// Why a flag has no value. [`Display`](fmt::Display) gives the code, the flag's
+/// key and the message: `FLAG_NOT_FOUND: flag "checkout": there is no flag with
+/// this key`. Of a key of more than 64 bytes it shows the beginning.
+///
+/// The error of a flag that does not exist allocates nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlagError {
     code: ErrorCode,
+    flag: ShortName,
     message: Cow<'static, str>,
 }
 
 impl FlagError {
-    pub(crate) fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(code: ErrorCode, flag: &str, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code,
+            flag: ShortName::new(flag),
             message: message.into(),
+        }
+    }
+
+    /// The same, of the flag that was asked for by this key.
+    pub(crate) fn of_flag(self, key: &str) -> Self {
+        Self {
+            flag: ShortName::new(key),
+            ..self
         }
     }
 
@@ -100,7 +119,7 @@ impl FlagError {
         self.code
     }
 
-    /// What went wrong, for people.
+    /// What went wrong, for people, without the flag's key.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
@@ -109,7 +128,7 @@ impl FlagError {
 
 impl fmt::Display for FlagError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.message)
+        write!(f, "{}: flag {:?}: {}", self.code, self.flag, self.message)
     }
 }
 

@@ -25,10 +25,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use crate::evaluate::EmptyEntity;
+use crate::evaluate::{EmptyEntity, Replacement};
 use crate::metrics::Counters;
 use crate::overrides::{Override, Overrides};
-use crate::reason::Reason;
 use crate::snapshot::Snapshot;
 
 /// Everything that evaluations need beside a context.
@@ -81,20 +80,20 @@ impl Served {
         self.overrides.is_some() || self.emergency.is_some()
     }
 
-    /// The value that was put in place of the flag's own, and the reason to give
-    /// for it if that is another than an override's. The flag is the one of this
-    /// key, which stands at `position`.
+    /// The value that was put in place of the flag's own, and by what. The flag is
+    /// the one of this key, which stands at `position`.
     pub(crate) fn replaced(
         &self,
         key: &str,
         position: Option<usize>,
-    ) -> Option<(&Override, Option<Reason>)> {
+    ) -> Option<(&Override, Replacement)> {
         let overrides = self.overrides.as_deref();
         let emergency = self.emergency.as_deref();
         let value = overrides.and_then(|values| values.get(key, position, &self.snapshot));
-        value.map(|value| (value, None)).or_else(|| {
+        let value = value.map(|value| (value, Replacement::Override));
+        value.or_else(|| {
             let value = emergency?.get(key, position, &self.snapshot)?;
-            Some((value, Some(Reason::Default)))
+            Some((value, Replacement::EmergencyDefault))
         })
     }
 }

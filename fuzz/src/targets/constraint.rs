@@ -74,7 +74,8 @@ fn seeds(recorded: &Recorded) -> Vec<Vec<u8>> {
 /// - Compiling twice gives the same problem, or the same answers.
 /// - Owned and borrowed contexts get the same answer, and the explanation gives
 ///   that one.
-/// - Where the constraint can be written in CEL, that answers the same.
+/// - Where the constraint can be written in CEL, that answers the same, unless a
+///   number was within Flagr's tolerance of another.
 /// - Problems are short; evaluating and explaining take bounded memory.
 pub fn run(data: &[u8]) {
     let ([context, property, operator], value) = lines(data);
@@ -95,7 +96,8 @@ pub fn run(data: &[u8]) {
         assert!(peak <= most, "explaining took {peak} B");
         assert_eq!(explanation.variant_key.is_some(), on, "{explanation}");
 
-        let cel = explanation.segments.first().and_then(|s| s.cel.clone());
+        let exact = explanation.segments.first().filter(|s| !s.within_tolerance);
+        let cel = exact.and_then(|segment| segment.cel.clone());
         if let Some(cel) = cel {
             let rendered = on_for(Constraint::new("", "CEL", &*cel), Origin::File);
             // What is rendered may be beyond the bounds of CEL.

@@ -78,7 +78,7 @@ pub(crate) fn answer(
     Some(Answer {
         // Of an unknown flag Flagr echoes what was asked for.
         flag_id: ours.flag_id().or(id).unwrap_or(0),
-        flag_key: ours.flag_key().or(key).unwrap_or_default().to_owned(),
+        flag_key: ours.flag_key().to_owned(),
         segment_id: ours.segment_id().unwrap_or(0),
         variant_id: ours.variant_id().unwrap_or(0),
         variant_key: ours.variant_key().unwrap_or_default().to_owned(),

@@ -83,9 +83,9 @@ pub(crate) trait Observer {
         let _ = expression;
     }
 
-    /// What the attribute of a [`Test`] or an [`Expression::Attribute`] was.
-    fn value<'a>(&mut self, value: impl FnOnce() -> Option<ValueRef<'a>>) {
-        let _ = value;
+    /// What the attribute of this test, or of an [`Expression::Attribute`], was.
+    fn value<'a>(&mut self, test: Option<&Test>, value: impl FnOnce() -> Option<ValueRef<'a>>) {
+        let _ = (test, value);
     }
 
     /// Why the expression that was entered last has no answer, where there is
@@ -177,7 +177,7 @@ impl Expression {
         match self {
             Self::Attribute(attribute) => {
                 let value = attribute.find(context);
-                observer.value(|| value.ok());
+                observer.value(None, || value.ok());
                 value.and_then(operand)
             }
             Self::Literal(literal) => Ok(literal_operand(literal)),
@@ -368,7 +368,7 @@ impl Test {
         if let (Some(head), Expression::Literal(Literal::String(text))) = (self.is, &self.operand)
             && let Some(is) = context.is(&self.attribute.name(), &Text::with_head(text, head))
         {
-            observer.value(|| self.attribute.find(context).ok());
+            observer.value(Some(self), || self.attribute.find(context).ok());
             return Ok(is);
         }
         self.matches_any(context, observer)
@@ -380,7 +380,7 @@ impl Test {
         observer: &mut O,
     ) -> Result<bool, Mismatch> {
         let value = self.attribute.find(context);
-        observer.value(|| value.ok());
+        observer.value(Some(self), || value.ok());
         self.apply(value?, observer.work())
     }
 

@@ -1,7 +1,9 @@
 //! Constraints as text: in Flagr's own spelling, and as CEL.
 //!
 //! The CEL rendering answers the same as the constraint for every context, as
-//! long as its numbers are finite. Flagr's type rules are written out where
+//! long as its numbers are finite, and as they are equal where Flagr finds them
+//! equal: it compares numbers within 1e-6, while the rendering says `age >= 18`,
+//! as one would write it. Flagr's type rules are written out where
 //! CEL's differ: a value that cannot be compared is an error in Flagr and
 //! `false` in CEL, which is the same as long as only ANDs stand around it, and
 //! not below a negation or an OR. There the rendering makes the error explicit.
@@ -14,6 +16,7 @@ use super::literal::Literal;
 use super::operand::nearly_equal;
 use super::operator::Operator;
 use super::pattern::Pattern;
+use crate::context::{Value, ValueRef};
 
 /// An expression that always fails, for what is an error in Flagr.
 const ERROR: &str = "1 / 0 == 0";
@@ -114,6 +117,27 @@ fn write_part(expression: &Expression, out: &mut Cut) -> fmt::Result {
 /// The name of what CEL cannot express.
 pub(crate) fn cel(expression: &Expression) -> Result<String, NotExpressible> {
     condition(expression, Strict::No)
+}
+
+/// Whether the test compares this value of its attribute with a number that Flagr
+/// finds equal to it though it is not, so that the CEL may answer otherwise.
+pub(crate) fn is_within_tolerance(test: &Test, value: ValueRef<'_>) -> bool {
+    let Expression::Literal(literal) = &test.operand else {
+        return false;
+    };
+    let is_near = |one: f64, other: f64| one != other && nearly_equal(one, other);
+    match (literal, value) {
+        // Exact in Flagr as well.
+        _ if matches!(test.operator, Operator::Less | Operator::Greater) => false,
+        (Literal::Number(number), ValueRef::Number(value)) => is_near(*number, value),
+        (Literal::Numbers(numbers), ValueRef::Number(value)) => {
+            numbers.iter().any(|number| is_near(*number, value))
+        }
+        (Literal::Number(number), ValueRef::List(items)) => items
+            .iter()
+            .any(|item| matches!(item, Value::Number(item) if is_near(*number, *item))),
+        _ => false,
+    }
 }
 
 /// Whether an error must stay an error, or may as well be `false`.
@@ -258,24 +282,20 @@ fn test_condition(test: &Test, strict: Strict) -> Result<String, NotExpressible>
         (Operator::Equal | Operator::NotEqual, Literal::Bool(literal)) => {
             (is("bool"), equal(&literal.to_string()))
         }
-        (Operator::Equal | Operator::NotEqual, Literal::Number(number)) => {
-            (is("double"), near(&value, *number)?)
+        (Operator::Equal | Operator::NotEqual, Literal::Number(literal)) => {
+            (is("double"), equal(&number(*literal)))
         }
-        (Operator::Less, Literal::Number(number)) => (
-            is("double"),
-            format!("{value} < {}", number_literal(*number)),
-        ),
-        (Operator::Greater, Literal::Number(number)) => (
-            is("double"),
-            format!("{value} > {}", number_literal(*number)),
-        ),
-        (Operator::LessOrEqual, Literal::Number(number)) => {
-            let (_, to) = near_range(*number)?;
-            (is("double"), format!("{value} <= {}", number_literal(to)))
+        (Operator::Less, Literal::Number(literal)) => {
+            (is("double"), format!("{value} < {}", number(*literal)))
         }
-        (Operator::GreaterOrEqual, Literal::Number(number)) => {
-            let (from, _) = near_range(*number)?;
-            (is("double"), format!("{value} >= {}", number_literal(from)))
+        (Operator::Greater, Literal::Number(literal)) => {
+            (is("double"), format!("{value} > {}", number(*literal)))
+        }
+        (Operator::LessOrEqual, Literal::Number(literal)) => {
+            (is("double"), format!("{value} <= {}", number(*literal)))
+        }
+        (Operator::GreaterOrEqual, Literal::Number(literal)) => {
+            (is("double"), format!("{value} >= {}", number(*literal)))
         }
         (Operator::In | Operator::NotIn, Literal::Strings(strings)) => {
             let items: Vec<_> = strings
@@ -286,22 +306,16 @@ fn test_condition(test: &Test, strict: Strict) -> Result<String, NotExpressible>
             (is("string"), format!("{value} in [{}]", items.join(", ")))
         }
         (Operator::In | Operator::NotIn, Literal::Numbers(numbers)) => {
-            if numbers.len() * value.len() > MAX_CEL {
-                return Err(TOO_LONG);
-            }
-            let items: Vec<_> = numbers
-                .iter()
-                .map(|number| near(&value, *number))
-                .collect::<Result<_, _>>()?;
-            (is("double"), format!("({})", items.join(" || ")))
+            let items: Vec<_> = numbers.iter().map(|item| number(*item)).collect();
+            (is("double"), format!("{value} in [{}]", items.join(", ")))
         }
         (Operator::Contains | Operator::NotContains, Literal::String(bytes)) => (
             list_guard(&value, "string"),
             format!("{} in {value}", utf8(bytes)?),
         ),
-        (Operator::Contains | Operator::NotContains, Literal::Number(number)) => (
+        (Operator::Contains | Operator::NotContains, Literal::Number(literal)) => (
             list_guard(&value, "double"),
-            format!("{value}.exists(item, {})", near("item", *number)?),
+            format!("{} in {value}", number(*literal)),
         ),
         // Types that the operator does not take.
         _ => return Ok(failure(strict)),
@@ -353,46 +367,15 @@ fn utf8(bytes: &[u8]) -> Result<String, NotExpressible> {
         .map_err(|_| "a string literal that is not UTF-8")
 }
 
-/// `value` is equal to a number, as Flagr has it.
-fn near(value: &str, number: f64) -> Result<String, NotExpressible> {
-    let (from, to) = near_range(number)?;
-    if from == to {
-        return Ok(format!("{value} == {}", number_literal(number)));
+/// A number as one would write it: `18`, `-0.5`, `1e21`.
+fn number(number: f64) -> String {
+    /// The end of the integers that are all floats, too.
+    const END: f64 = 9_007_199_254_740_992.0; // 2^53
+    if number.fract() == 0.0 && number.abs() < END {
+        // Without a `-` before 0.
+        return format!("{:.0}", number + 0.0);
     }
-    Ok(format!(
-        "({value} >= {} && {value} <= {})",
-        number_literal(from),
-        number_literal(to)
-    ))
-}
-
-/// The first and the last float that equal a number, as Flagr has it.
-fn near_range(number: f64) -> Result<(f64, f64), NotExpressible> {
-    // Below this, 0 is equal too and what lies between is not.
-    if number != 0.0 && nearly_equal(number, 0.0) {
-        return Err("equality with a number next to 0");
-    }
-    Ok((furthest(number, -1.0), furthest(number, 1.0)))
-}
-
-/// The furthest float in one direction that still equals a number: equality
-/// ends somewhere below a difference of 1, and does not begin again.
-fn furthest(number: f64, direction: f64) -> f64 {
-    let (mut near, mut far) = (number, number + direction);
-    if far == number {
-        return number; // so large that no other float is near enough
-    }
-    loop {
-        let middle = near + (far - near) / 2.0;
-        if middle == near || middle == far {
-            return near;
-        }
-        if nearly_equal(middle, number) {
-            near = middle;
-        } else {
-            far = middle;
-        }
-    }
+    number_literal(number)
 }
 
 /// Where the value of an attribute is found.

@@ -22,7 +22,7 @@ pub enum OpsError {
     /// A shared secret has blanks at its ends, or characters other than ASCII,
     /// which cannot be sent as they are in a header.
     BadSecret,
-    /// The name of a shared secret's header is none.
+    /// No header can have the name that is set for a shared secret.
     BadHeaderName,
     /// What asks for no token or secret must not listen on an address that
     /// others reach.
@@ -34,6 +34,7 @@ pub enum OpsError {
 }
 
 impl fmt::Display for OpsError {
+    /// The error and what caused it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::EmptyToken => f.write_str(
@@ -50,15 +51,16 @@ impl fmt::Display for OpsError {
                 "a shared secret of the webhook has blanks at its ends or characters other than ASCII, which no client can send",
             ),
             Self::BadHeaderName => {
-                f.write_str("the header of a shared secret of the webhook has a name that is none")
+                f.write_str("invalid header name for the webhook's shared secret")
             }
             Self::NotLoopback(address) => write!(
                 f,
-                "{address} is reached by others: set a token or a secret, or listen on 127.0.0.1"
+                "{address} is not a loopback address: set a token or a secret, or listen on 127.0.0.1"
             ),
-            Self::Bind(address, _) => write!(f, "cannot listen on {address}"),
-            Self::BindUnix(path, _) => {
-                write!(f, "cannot listen on the Unix socket {}", path.display())
+            Self::Bind(address, cause) => write!(f, "cannot listen on {address}: {cause}"),
+            Self::BindUnix(path, cause) => {
+                let path = path.display();
+                write!(f, "cannot listen on the Unix socket {path}: {cause}")
             }
         }
     }

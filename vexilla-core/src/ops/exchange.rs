@@ -126,6 +126,8 @@ impl fmt::Debug for OpsRequest<'_> {
 #[derive(Clone, PartialEq, Eq)]
 pub struct OpsResponse {
     status: u16,
+    /// What it takes to be let in, for a 401.
+    challenge: Option<&'static str>,
     allow: Option<&'static str>,
     body: Vec<u8>,
 }
@@ -156,14 +158,13 @@ impl OpsResponse {
     /// The headers to send, names in small letters; beside them, the server's
     /// own.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
-        let challenge = (self.status == 401).then_some(("www-authenticate", "Bearer"));
         [
             ("content-type", "application/json"),
             ("cache-control", "no-store"),
             ("x-content-type-options", "nosniff"),
         ]
         .into_iter()
-        .chain(challenge)
+        .chain(self.challenge.map(|scheme| ("www-authenticate", scheme)))
         .chain(self.allow.map(|methods| ("allow", methods)))
     }
 
@@ -185,10 +186,10 @@ impl OpsResponse {
         Self::refusal(413, &format!("the body has more than {limit} bytes"))
     }
 
-    /// 400, for a body that broke off.
+    /// 400, for a body that ended early.
     #[must_use]
     pub fn broken_off() -> Self {
-        Self::refusal(400, "the body broke off")
+        Self::refusal(400, "the request body ended early")
     }
 
     /// 408, for a body that did not come in time.
@@ -201,6 +202,7 @@ impl OpsResponse {
         match serde_json::to_vec(body) {
             Ok(body) => Self {
                 status,
+                challenge: None,
                 allow: None,
                 body,
             },
@@ -211,9 +213,18 @@ impl OpsResponse {
     pub(super) fn refusal(status: u16, error: &str) -> Self {
         Self {
             status,
+            challenge: None,
             allow: None,
             // Strings are always JSON.
             body: serde_json::to_vec(&Refusal { error }).unwrap_or_default(),
+        }
+    }
+
+    /// 401, for a request without the bearer token.
+    pub(super) fn needs_bearer_token(error: &str) -> Self {
+        Self {
+            challenge: Some("Bearer"),
+            ..Self::refusal(401, error)
         }
     }
 

@@ -111,7 +111,7 @@ impl Operations {
                 if route.exposure() > Exposure::Probe && !has_token(request, token) =>
             {
                 let error = "this path needs the operations' token, as Authorization: Bearer";
-                return Err(OpsResponse::refusal(401, error));
+                return Err(OpsResponse::needs_bearer_token(error));
             }
             Access::Local
                 if route.exposure() > Exposure::Counts && listener == Some(ListenerKind::Tcp) =>
@@ -141,23 +141,25 @@ impl Operations {
             Route::Flags => reports::flags(&vexilla.snapshot()),
             Route::Explain(key) => match decode::percent(key) {
                 Some(key) => reports::explain(vexilla, &key, request.body_sent()),
-                None => OpsResponse::refusal(400, "the flag's key is no percent-encoded UTF-8"),
+                None => {
+                    OpsResponse::refusal(400, "the flag key is not valid percent-encoded UTF-8")
+                }
             },
             Route::Refresh => match request.query_sent() {
                 "" | "accept-loss=false" => return Ok(Answer::Refresh),
                 "accept-loss=true" => {
-                    tracing::warn!("an operator accepts a loss of flags");
+                    tracing::warn!("a refresh that accepts any loss was requested");
                     return Ok(Answer::AcceptLoss);
                 }
                 _ => OpsResponse::refusal(400, "the only parameter is accept-loss=true or =false"),
             },
             Route::Invalidate => {
                 let key = key_to_invalidate(request.body_sent())?;
-                tracing::info!(key, "all flags are fetched, since one was invalidated");
+                tracing::info!(key, "fetching all flags: a flag was invalidated");
                 return Ok(Answer::Refresh);
             }
             Route::InvalidateAll => {
-                tracing::info!("all flags are fetched, since they were invalidated");
+                tracing::info!("fetching all flags: all were invalidated");
                 return Ok(Answer::Refresh);
             }
         };

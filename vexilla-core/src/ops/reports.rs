@@ -26,7 +26,7 @@ pub(super) fn ready(vexilla: &Vexilla) -> OpsResponse {
         ready: bool,
     }
     match vexilla.status().level {
-        Level::Defaults => OpsResponse::refusal(503, "not ready: no flags are held yet"),
+        Level::Defaults => OpsResponse::refusal(503, "not ready: no usable flags are loaded"),
         _ => OpsResponse::json(200, &Ready { ready: true }),
     }
 }
@@ -127,7 +127,7 @@ pub(super) fn explain(vexilla: &Vexilla, key: &str, body: &[u8]) -> OpsResponse 
         body => match serde_json::from_slice::<Context>(body) {
             Ok(context) => context,
             Err(error) => {
-                let error = format!("the body is no context in JSON: {error}");
+                let error = format!("the body is not a valid JSON context: {error}");
                 return OpsResponse::refusal(400, &error);
             }
         },
@@ -144,7 +144,7 @@ pub(super) fn explain(vexilla: &Vexilla, key: &str, body: &[u8]) -> OpsResponse 
     let evaluation = flags.look(key);
     let error = evaluation.error().map(|error| error.code());
     if error == Some(ErrorCode::FlagNotFound) {
-        return OpsResponse::refusal(404, "no flag of this key is held");
+        return OpsResponse::refusal(404, "no flag with this key is loaded");
     }
     let explained = Explained {
         evaluation: &evaluation,

@@ -1,4 +1,4 @@
-//! Comparing secrets without telling by the time it takes how much was right.
+//! Constant-time comparison of secrets.
 
 use std::fmt;
 

@@ -1,15 +1,18 @@
 //! The webhook: told that flags have changed, it has them checked.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use subtle::Choice;
+use tokio::time::Instant;
 
 use super::error::OpsError;
 use super::exchange::{ListenerKind, OpsRequest, OpsResponse};
 use super::origin_check::refuse_foreign_origin;
 use super::secret::{Secret, SigningKey, signature};
+use super::warnings::Warnings;
 use super::{DEFAULT_MAX_BODY_BYTES, Endpoints, OpsFuture, WEBHOOK_PATH};
 use crate::vexilla::Vexilla;
 
@@ -31,6 +34,8 @@ pub struct Webhook {
     /// Made for a listener of its own.
     local: bool,
     max_body_bytes: usize,
+    /// When refusals are logged as warnings.
+    warnings: Arc<Warnings>,
 }
 
 /// Settings of a [`Webhook`].
@@ -64,6 +69,7 @@ impl Webhook {
                 shared: Vec::new(),
                 local: false,
                 max_body_bytes: DEFAULT_MAX_BODY_BYTES,
+                warnings: Arc::default(),
             },
             without_secret: false,
             error: None,
@@ -129,6 +135,14 @@ impl Webhook {
         right.into()
     }
 
+    fn log_refusal(&self) {
+        const REFUSED: &str = "a webhook was refused: its signature or secret is missing or wrong";
+        match self.warnings.is_due(Instant::now()) {
+            true => tracing::warn!("{REFUSED}; others within a minute are logged at level debug"),
+            false => tracing::debug!("{REFUSED}"),
+        }
+    }
+
     fn answer(&self, request: &OpsRequest<'_>) -> OpsResponse {
         #[derive(serde::Serialize)]
         struct Accepted {
@@ -138,7 +152,7 @@ impl Webhook {
             return refusal;
         }
         if !self.is_let_in(request) {
-            tracing::warn!("a webhook was refused: its signature or secret is missing or wrong");
+            self.log_refusal();
             let error = "the signature or the secret is missing or wrong";
             return OpsResponse::refusal(401, error);
         }
@@ -147,7 +161,7 @@ impl Webhook {
             .ok()
             .filter(|body| serde_json::from_str::<IgnoredAny>(body).is_ok());
         let Some(json) = json else {
-            return OpsResponse::refusal(400, "the body is no JSON");
+            return OpsResponse::refusal(400, "the body is not valid JSON");
         };
         log(json);
         self.vexilla.hint();

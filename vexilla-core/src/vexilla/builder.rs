@@ -148,6 +148,12 @@ impl VexillaBuilder {
     ///
     /// By itself it does not let [`build`](Self::build) succeed without flags: add
     /// [`start_without_flags`](Self::start_without_flags) or `embedded`.
+    ///
+    /// The flag is named by its key or by its ID, as for an
+    /// [`override`](crate::Overrides). Evaluations have the reason
+    /// [`Reason::Default`](crate::Reason::Default), OpenFeature's word for a value
+    /// that was configured in advance, and
+    /// [`Replacement::EmergencyDefault`](crate::Replacement::EmergencyDefault).
     pub fn emergency_default(mut self, key: &str, value: impl Into<OverrideValue>) -> Self {
         self.emergency = self.emergency.set(key, value);
         self

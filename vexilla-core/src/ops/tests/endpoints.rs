@@ -262,7 +262,7 @@ async fn an_override_of_a_flag_that_is_not_held_can_be_explained() {
     let operations = Operations::insecure_without_token(vexilla);
     let explained = post("/admin/flags/mine/explain", "").of(&operations).await;
     assert_eq!(explained.status(), 200);
-    assert_eq!(body(&explained)["explanation"]["overridden"], true);
+    assert_eq!(body(&explained)["explanation"]["replacedBy"], "override");
 }
 
 #[tokio::test]
@@ -382,4 +382,23 @@ async fn a_service_is_ready_once_the_source_has_given_flags() {
     source.fails(true);
     assert_eq!(post("/admin/refresh", "").status(&operations).await, 502);
     assert_eq!(get("/health/ready").status(&operations).await, 200);
+}
+
+#[tokio::test]
+async fn refusals_say_what_is_wrong() {
+    let refusal = |path: &'static str, text: &'static str| async move {
+        let response = post(path, text).of(&operations()).await;
+        (response.status(), body(&response)["error"].clone())
+    };
+    let explain = "/admin/flags/checkout/explain";
+    let (status, error) = refusal(explain, "{").await;
+    let error = error.as_str().unwrap();
+    assert!(error.starts_with("the body is not a valid JSON context: "));
+    assert_eq!(status, 400);
+    let missing = "/admin/flags/unknown/explain";
+    let error = "no flag with this key is loaded".into();
+    assert_eq!(refusal(missing, "").await, (404, error));
+    let bad = "/admin/flags/%ff/explain";
+    let error = "the flag key is not valid percent-encoded UTF-8".into();
+    assert_eq!(refusal(bad, "").await, (400, error));
 }

@@ -1,5 +1,6 @@
 //! One save at a time, the latest next, whatever a store does.
 
+use std::cell::RefCell;
 use std::sync::mpsc;
 use std::thread;
 
@@ -538,9 +539,14 @@ async fn a_loss_whose_document_is_not_saved_marks_the_next_one() {
     assert_eq!(previous[2..], [Some(vec![6])]);
 }
 
-/// Keeps what is logged by this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
+thread_local! {
+    /// What was logged on this thread, which is the test's own.
+    static LOG: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Keeps what is logged, for each thread. It is there for all tests: one for a
+/// thread alone would miss events that another thread came across first.
+struct Log;
 
 impl tracing::Subscriber for Log {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
@@ -564,7 +570,7 @@ impl tracing::Subscriber for Log {
         }
         let mut line = Line(format!("{} ", event.metadata().level()));
         event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
+        LOG.with_borrow_mut(|log| log.push(line.0));
     }
 
     fn enter(&self, _: &tracing::span::Id) {}
@@ -574,8 +580,8 @@ impl tracing::Subscriber for Log {
 
 #[tokio::test]
 async fn a_failure_is_logged_once_until_it_changes_or_ends() {
-    let log = Log::default();
-    let _logging = tracing::subscriber::set_default(log.clone());
+    // No other test sets one.
+    tracing::subscriber::set_global_default(Log).unwrap();
     let store = Told::new(1_000);
     let saver = Saver::new(store.clone());
     for fault in [
@@ -591,7 +597,7 @@ async fn a_failure_is_logged_once_until_it_changes_or_ends() {
         submit(&saver, 1);
         saver.idle().await;
     }
-    let lines = log.0.lock().unwrap();
+    let lines = LOG.take();
     let told = |line: &str, parts: [&str; 2]| parts.iter().all(|part| line.contains(part));
     assert_eq!(lines.len(), 3, "{lines:#?}");
     assert!(told(&lines[0], ["WARN", "no space"]), "{lines:#?}");
