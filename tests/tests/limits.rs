@@ -501,3 +501,71 @@ fn an_explanation_is_bounded_and_says_what_it_leaves_out() {
         "{json}"
     );
 }
+
+#[test]
+fn the_explanation_of_many_segments_is_bounded() {
+    let ignored = format!("OR(1<1{{{}}})", "y".repeat(250));
+    let long = format!("1 {}", ignored.repeat(20));
+    let list = list_of(1_000, |n| n.to_string());
+    let texts = list_of(300, |n| format!("\"{n}\""));
+    for (operator, value, p) in [
+        ("EQ", long.as_str(), "x"),
+        ("EQ", &long, "no"),
+        ("IN", &list, "no"),
+        ("IN", &texts, "7"),
+        ("IN", &texts, "no"),
+    ] {
+        let segments = (0..400).map(|_| segment("p", operator, value));
+        let vexilla = Vexilla::fixed([flag("f", segments)]);
+        assert_eq!(vexilla.snapshot().problem_count(), 0);
+        let explanation = vexilla.flags(Context::new("u").with("p", p)).explain("f");
+        assert_eq!(explanation.segments.len(), 400);
+        let shown = explanation
+            .segments
+            .iter()
+            .filter(|s| s.constraints.is_some());
+        let shown = shown.count();
+        assert!(shown > 10, "{operator} {p}: {shown}");
+        if operator == "IN" {
+            assert_eq!(shown + explanation.omitted_parts, 400, "{p}");
+        }
+        let length: usize = explanation
+            .segments
+            .iter()
+            .map(|segment| {
+                let node = segment
+                    .constraints
+                    .as_ref()
+                    .map_or(0, |node| node.text.len());
+                let ignored: usize = segment.ignored_text.iter().map(String::len).sum();
+                node + ignored + segment.cel.as_ref().map_or(0, String::len)
+            })
+            .sum();
+        // One more CEL text and one more node than there was room for, at most.
+        assert!(
+            length < (256 + 16 + 4) << 10,
+            "{operator} {p}: {length} bytes"
+        );
+    }
+}
+
+#[test]
+fn no_text_in_cel_is_made_that_is_too_long_to_be_shown() {
+    // CEL counts from the end by naming the path twice: each of these is 4 KB.
+    let end = format!(") OR ({{p{}}} == \"x\"", "[-1]".repeat(8));
+    for join in ["OR", "AND"] {
+        let value = format!("\"x\"{}", end.replace("OR", join).repeat(1_000));
+        let vexilla = Vexilla::fixed([flag("f", [segment("q", "EQ", &value)])]);
+        assert_eq!(vexilla.snapshot().problem_count(), 0);
+        let flags = vexilla.flags(Context::new("u"));
+        let mut explanation = None;
+        let measured = allocation_counter::measure(|| explanation = Some(flags.explain("f")));
+        let segment = &explanation.unwrap().segments[0];
+        assert_eq!(segment.cel, None);
+        assert!(
+            measured.bytes_max < 1 << 20,
+            "{join}: {} bytes",
+            measured.bytes_max
+        );
+    }
+}
