@@ -285,6 +285,102 @@ fn patterns_of_cel_are_within_the_limits_of_all_regular_expressions() {
     assert!(!beyond("abcd".to_owned()));
 }
 
+/// An expression that looks at each pair of the items of the attribute `l`.
+const PAIRS: &str = "l.exists(a, l.exists(b, a == b + 'q'))";
+
+fn with_list(items: usize) -> Context {
+    let items: Vec<_> = (0..items).map(|n| format!("{n:02x}")).collect();
+    let items: Vec<_> = items.iter().map(String::as_str).collect();
+    Context::new("u").with("l", items)
+}
+
+#[test]
+fn the_limit_on_cel_is_for_all_expressions_of_an_evaluation_and_can_be_raised() {
+    let vexilla = |segments: usize, limits: &Limits| {
+        let no = (0..segments).map(|_| segment("p", "CEL", PAIRS));
+        let yes = segment("p", "CEL", "true");
+        let flags = [
+            flag("no", no.clone()),
+            flag("other", no.chain([yes])),
+            flag("sound", [Segment::new().distribution("on", 100)]),
+        ];
+        Vexilla::fixed_with_limits(flags, limits)
+    };
+    // Each of them takes about a hundredth of the limit.
+    let few = vexilla(50, &Limits::new());
+    let evaluation = few.flags(with_list(10)).evaluate("no").is_beyond_limits();
+    assert!(!evaluation);
+
+    let many = vexilla(900, &Limits::new());
+    assert_eq!(many.snapshot().problem_count(), 0);
+    let flags = many.flags(with_list(10));
+    let evaluation = flags.evaluate("no");
+    assert!(evaluation.is_beyond_limits());
+    assert_eq!(evaluation.reason(), Reason::Error);
+    let error = evaluation.error().unwrap();
+    assert_eq!(error.code(), ErrorCode::General);
+    assert!(error.message().contains("`cel_work`"), "{error}");
+    assert!(flags.try_bool("no").is_err());
+    assert_eq!(many.snapshot().evaluations_beyond_limits(), 2);
+    assert_eq!(many.status().counts.beyond_limits, 2);
+    let explanation = flags.explain("no");
+    assert!(explanation.beyond_limits);
+    let text = explanation.to_string();
+    assert!(text.contains("the limit `cel_work`"), "{text}");
+    // The limit is that of one evaluation: others are not affected.
+    assert!(flags.bool("sound"));
+
+    let raised = vexilla(900, &Limits::new().cel_work(u64::MAX));
+    assert!(
+        !raised
+            .flags(with_list(10))
+            .evaluate("no")
+            .is_beyond_limits()
+    );
+
+    // What is left after one expression was refused is for the next.
+    let limits = Limits::new().cel_work(500);
+    let flags = vexilla(1, &limits).flags(with_list(10));
+    let other = flags.evaluate("other");
+    assert_eq!((other.variant_key(), other.error()), (Some("on"), None));
+    assert!(other.is_beyond_limits());
+}
+
+#[test]
+fn a_cel_expression_beyond_the_limit_is_not_silently_false() {
+    let vexilla = Vexilla::fixed([flag("f", [segment("p", "CEL", &format!("!{PAIRS}"))])]);
+    let flags = vexilla.flags(with_list(50));
+    assert!(flags.bool("f") && !flags.evaluate("f").is_beyond_limits());
+    let flags = vexilla.flags(with_list(500));
+    let evaluation = flags.evaluate("f");
+    assert_eq!(evaluation.reason(), Reason::Error);
+    assert!(evaluation.is_beyond_limits());
+    assert!(flags.try_bool("f").is_err());
+    assert_eq!(vexilla.snapshot().evaluations_beyond_limits(), 2);
+
+    // So it is with values that nest too deep for CEL.
+    let deep = (0..100).fold(Value::Null, |inner, _| Value::List(vec![inner]));
+    let flags = vexilla.flags(Context::new("u").with("l", deep));
+    assert!(flags.evaluate("f").is_beyond_limits());
+}
+
+#[test]
+fn searches_of_cel_before_one_beyond_the_limit_count() {
+    // Each segment asks for five searches; the limit is enough for three.
+    let pattern = "p.matches('[ab]{100}$')";
+    let expression = [pattern; 5].join(" && ");
+    let segments = (0..2).map(|_| segment("p", "CEL", &expression));
+    let one = segment("p", "EREG", "\"[ab]{100}$\"");
+    let limits = Limits::new().regex_work(350 << 10);
+    let flag = flag("f", segments.chain([one]));
+    let vexilla = Vexilla::fixed_with_limits([flag], &limits);
+    let context = Context::new("u").with("p", "a".repeat(1 << 10));
+    let flags = vexilla.flags(context);
+    let evaluation = flags.evaluate("f");
+    assert_eq!(evaluation.variant_key(), None, "nothing is left for it");
+    assert!(evaluation.is_beyond_limits());
+}
+
 #[test]
 fn a_regular_expression_out_of_the_context_has_narrow_limits() {
     let vexilla = Vexilla::fixed([flag("flag", [segment("p", "EREG", "{q}")])]);
@@ -500,4 +596,243 @@ fn an_explanation_is_bounded_and_says_what_it_leaves_out() {
         !json.contains("omittedParts") && !json.contains("seenIsCut"),
         "{json}"
     );
+}
+
+/// The constraint `p EQ value` by a value of about this length that is made of many
+/// of a unit, behind `1 `.
+fn repeated(unit: &str, length: usize) -> String {
+    format!("1 {}", unit.repeat(length / unit.len()))
+}
+
+/// Constraints whose compiled form is large for their text: operator and value.
+fn large_when_compiled() -> Vec<(&'static str, String)> {
+    const LENGTH: usize = 60_000;
+
+    let list = |item: &str, count: usize| format!("[{}]", vec![item; count].join(","));
+    vec![
+        ("EQ", repeated("OR(1<1<1)", LENGTH)),
+        ("EQ", repeated("OR 1<1 ", LENGTH)),
+        ("EQ", repeated("OR{p}<1", LENGTH)),
+        ("EQ", repeated("OR(1OR(1AND 1))", LENGTH)),
+        ("EQ", repeated("OR{p}IN[1]", LENGTH)),
+        ("EQ", repeated("OR{p}=~/a/", LENGTH)),
+        ("EQ", repeated("OR(1<1{y})", LENGTH)),
+        ("EQ", format!("1 OR{{p{}}}==1", ".a".repeat(LENGTH / 2))),
+        ("EQ", format!("1 OR{{p{}}}==1", "[0]".repeat(LENGTH / 3))),
+        (
+            "EQ",
+            repeated(
+                "OR{p}IN[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\"]",
+                LENGTH,
+            ),
+        ),
+        ("IN", list("\"\"", 30_000)),
+        ("IN", list("\"ab\"", 30_000)),
+        ("IN", list("1", 30_000)),
+    ]
+}
+
+#[test]
+fn the_memory_of_compiled_constraints_is_known_within_a_factor_of_two() {
+    let limits = |bytes| Limits::new().constraint_set_bytes(bytes);
+    for (operator, value) in large_when_compiled() {
+        // Enough of them that what else is compiled does not count.
+        let count = 60_000_usize.div_ceil(value.len());
+        let set = || -> FlagSet {
+            let constraint = || Constraint::new("p", operator, value.as_str());
+            let segment = (0..count).fold(Segment::new(), |segment, _| {
+                segment.constraint(constraint())
+            });
+            [flag("f", [segment.distribution("on", 100)])].into()
+        };
+        let start: String = value.chars().take(20).collect();
+        let compile = |limit: usize| {
+            let set = set();
+            let mut snapshot = None;
+            let measured = allocation_counter::measure(|| {
+                let limits = limits(limit);
+                snapshot = Some(Snapshot::build(set, &Filter::new(), &limits, None));
+            });
+            (measured, snapshot.unwrap().problems().next())
+        };
+        drop(compile(usize::MAX)); // what is made once for all
+        let (measured, problem) = compile(usize::MAX);
+        assert_eq!(problem, None, "{operator} {start}");
+        let taken = usize::try_from(measured.bytes_current).unwrap();
+        let (_, problem) = compile(2 * taken);
+        assert_eq!(
+            problem, None,
+            "{operator} {start}: {taken} bytes are too few"
+        );
+        let (_, problem) = compile(taken - taken / 20);
+        let problem = problem.unwrap_or_else(|| panic!("{operator} {start}: {taken} bytes"));
+        assert!(
+            problem.message.contains("`constraint_set_bytes`"),
+            "{problem:?}"
+        );
+
+        // And so a flag beyond it takes next to nothing.
+        let (measured, _) = compile(1 << 10);
+        assert!(
+            measured.bytes_current < 4 << 10,
+            "{operator} {start}: {measured:?}"
+        );
+    }
+}
+
+#[test]
+fn beyond_the_memory_for_constraints_the_newest_flags_have_a_problem_whatever_the_order() {
+    let numbered = |id: u64| {
+        let mut flag = flag(
+            &format!("flag-{id}"),
+            [segment(
+                "p",
+                "IN",
+                &list_of(100, |n| format!("\"{id}-{n}\"")),
+            )],
+        );
+        // One that is invalid for another reason holds nothing.
+        if id == 2 {
+            flag = flag.segment(segment("p", "IN", "[]"));
+        }
+        // What else has an id must not get one by its place in the set.
+        flag.id = id;
+        for variant in &mut flag.variants {
+            variant.id = id;
+        }
+        for (segment, id) in flag.segments.iter_mut().zip(10 * id..) {
+            segment.id = id;
+            segment.constraints.iter_mut().for_each(|c| c.id = id);
+            segment.distributions.iter_mut().for_each(|d| d.id = id);
+        }
+        flag
+    };
+    let limits = Limits::new().constraint_set_bytes(30_000);
+    let build = |ids: &[u64], before: Option<&Snapshot>| {
+        let set: FlagSet = ids.iter().copied().map(numbered).collect();
+        Snapshot::build(set, &Filter::new(), &limits, before)
+    };
+    let refused = |snapshot: &Snapshot| {
+        let mut refused: Vec<_> = snapshot
+            .problems()
+            .filter(|problem| problem.message.contains("`constraint_set_bytes`"))
+            .map(|problem| problem.flag_id)
+            .collect();
+        refused.sort_unstable();
+        refused
+    };
+    let all = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+    let ascending = build(&all, None);
+    let first = refused(&ascending);
+    assert!(first.len() > 2 && first.len() < 7, "{first:?}");
+    assert_eq!(first.last(), Some(&9));
+    let shuffled = [5, 9, 2, 8, 1, 7, 3, 6, 4];
+    assert_eq!(refused(&build(&shuffled, None)), first);
+    let again = build(&shuffled, Some(&ascending));
+    assert_eq!(refused(&again), first);
+    assert!(again.same_flags(&ascending));
+    // Nothing was compiled again, refusals included.
+    for id in all {
+        let key = format!("flag-{id}");
+        let (before, after) = (ascending.flag(&key).unwrap(), again.flag(&key).unwrap());
+        assert!(std::ptr::eq(before, after), "{key}");
+    }
+    // Room that a flag leaves is taken by the next, and given back.
+    let fewer = build(&[2, 3, 4, 5, 6, 7, 8, 9], Some(&ascending));
+    assert_eq!(refused(&fewer), first[1..]);
+    assert!(fewer.same_flags(&build(&[2, 3, 4, 5, 6, 7, 8, 9], None)));
+    let back = build(&shuffled, Some(&fewer));
+    assert_eq!(refused(&back), first);
+    assert!(back.same_flags(&ascending));
+}
+
+#[test]
+fn ordinary_flags_are_far_within_the_memory_for_constraints() {
+    let people = list_of(50, |n| format!("\"person-{n}@example.com\""));
+    let ordinary = |n: usize| {
+        let first = segment("country", "EQ", "\"BR\"")
+            .constraint(Constraint::new("age", "GTE", "18"))
+            .constraint(Constraint::new("mail", "EREG", "\"@example\\.com$\""));
+        flag(
+            &format!("flag-{n}"),
+            [first, segment("mail", "IN", &people)],
+        )
+    };
+    let set: FlagSet = (0..1_000).map(ordinary).collect();
+    let length = serde_json::to_vec(&set).unwrap().len();
+    let limits = Limits::new().constraint_set_bytes(2 * length);
+    let snapshot = Snapshot::build(set, &Filter::new(), &limits, None);
+    assert_eq!(
+        snapshot.problem_count(),
+        0,
+        "of a document of {length} bytes"
+    );
+}
+
+#[test]
+fn the_explanation_of_many_segments_is_bounded() {
+    let ignored = format!("OR(1<1{{{}}})", "y".repeat(250));
+    let long = format!("1 {}", ignored.repeat(20));
+    let list = list_of(1_000, |n| n.to_string());
+    let texts = list_of(300, |n| format!("\"{n}\""));
+    for (operator, value, p) in [
+        ("EQ", long.as_str(), "x"),
+        ("EQ", &long, "no"),
+        ("IN", &list, "no"),
+        ("IN", &texts, "7"),
+        ("IN", &texts, "no"),
+    ] {
+        let segments = (0..400).map(|_| segment("p", operator, value));
+        let vexilla = Vexilla::fixed([flag("f", segments)]);
+        assert_eq!(vexilla.snapshot().problem_count(), 0);
+        let explanation = vexilla.flags(Context::new("u").with("p", p)).explain("f");
+        assert_eq!(explanation.segments.len(), 400);
+        let shown = explanation
+            .segments
+            .iter()
+            .filter(|s| s.constraints.is_some());
+        let shown = shown.count();
+        assert!(shown > 10, "{operator} {p}: {shown}");
+        if operator == "IN" {
+            assert_eq!(shown + explanation.omitted_parts, 400, "{p}");
+        }
+        let length: usize = explanation
+            .segments
+            .iter()
+            .map(|segment| {
+                let node = segment
+                    .constraints
+                    .as_ref()
+                    .map_or(0, |node| node.text.len());
+                let ignored: usize = segment.ignored_text.iter().map(String::len).sum();
+                node + ignored + segment.cel.as_ref().map_or(0, String::len)
+            })
+            .sum();
+        // One more CEL text and one more node than there was room for, at most.
+        assert!(
+            length < (256 + 16 + 4) << 10,
+            "{operator} {p}: {length} bytes"
+        );
+    }
+}
+
+#[test]
+fn no_text_in_cel_is_made_that_is_too_long_to_be_shown() {
+    // CEL counts from the end by naming the path twice: each of these is 4 KB.
+    let end = format!(") OR ({{p{}}} == \"x\"", "[-1]".repeat(8));
+    for join in ["OR", "AND"] {
+        let value = format!("\"x\"{}", end.replace("OR", join).repeat(1_000));
+        let vexilla = Vexilla::fixed([flag("f", [segment("q", "EQ", &value)])]);
+        assert_eq!(vexilla.snapshot().problem_count(), 0);
+        let flags = vexilla.flags(Context::new("u"));
+        let mut explanation = None;
+        let measured = allocation_counter::measure(|| explanation = Some(flags.explain("f")));
+        let segment = &explanation.unwrap().segments[0];
+        assert_eq!(segment.cel, None);
+        assert!(
+            measured.bytes_max < 1 << 20,
+            "{join}: {} bytes",
+            measured.bytes_max
+        );
+    }
 }

@@ -67,6 +67,22 @@ impl RequestParts for Headers {
 }
 
 #[test]
+fn any_number_of_headers_is_injected() {
+    // With the square of their number this would take many minutes.
+    const HEADERS: usize = 200_000;
+
+    let header = |n: usize, value: &str| (format!("x-{n}"), value.as_bytes().to_vec());
+    let once = (0..HEADERS).map(|n| header(n, "one"));
+    let again = (0..HEADERS).rev().map(|n| header(n, "two"));
+    let rules = ContextRules::new().inject(InjectedContext::new().header_prefix("x-"));
+    let context = Headers(once.chain(again).collect()).context(&rules);
+    for n in [0, 1, HEADERS / 2, HEADERS - 1] {
+        let value = context.attribute(&format!("@http_x_{n}"));
+        assert_eq!(value, Some(ValueRef::String("one, two")), "{n}");
+    }
+}
+
+#[test]
 fn an_injected_header_with_dashes_wins_and_the_other_is_logged_once() {
     log();
     let injected = InjectedContext::new().header_prefix("x-").header("y_z");

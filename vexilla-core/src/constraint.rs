@@ -25,6 +25,7 @@ mod pattern;
 mod program;
 pub(crate) mod render;
 mod scanner;
+mod size;
 mod work;
 
 #[cfg(all(test, feature = "cel"))]
@@ -36,7 +37,7 @@ pub(crate) use work::Work;
 
 use crate::excerpt::{excerpt, name};
 use crate::flag;
-pub(crate) use pattern::{Known, Memory, Patterns};
+pub(crate) use pattern::{Memory, Needs, Patterns};
 
 /// The operator of a regular expression whose pattern is taken literally.
 const MATCHES: &str = "MATCHES";
@@ -71,6 +72,8 @@ impl Condition {
     /// # Errors
     ///
     /// Names the constraint and what is wrong with it; its value is not in it.
+    /// What is beyond [`Limits::constraint_set_bytes`](crate::Limits) is the flag's
+    /// problem, see [`Patterns::exceeded`].
     pub(crate) fn compile(
         constraints: &[flag::Constraint],
         strictness: Strictness,
@@ -81,8 +84,15 @@ impl Condition {
         for (index, constraint) in constraints.iter().enumerate() {
             let describe = |problem: String| describe(index, constraint, &problem);
             match constraint.operator.as_str() {
-                MATCHES => beyond.push(matches(constraint, patterns).map_err(describe)?),
-                CEL => beyond.push(cel(constraint, patterns).map_err(describe)?),
+                MATCHES | CEL => {
+                    let expression = match constraint.operator.as_str() {
+                        MATCHES => matches(constraint, patterns),
+                        _ => cel(constraint, patterns),
+                    };
+                    let expression = expression.map_err(describe)?;
+                    patterns.take(expression.bytes())?;
+                    beyond.push(expression);
+                }
                 _ => {
                     if !joined.is_empty() {
                         joined.push_str(" AND ");
@@ -100,24 +110,26 @@ impl Condition {
                 }
             }
         }
-        let mut ignored = Vec::new();
+        let mut ignored: Box<[_]> = Box::default();
         let ordinary = if joined.is_empty() {
             None
         } else {
             let describe = |problem: String| format!("constraints joined by AND: {problem}");
             let parsed = parser::parse(&joined).map_err(describe)?;
-            ignored.extend(
-                parsed
-                    .ignored
-                    .into_iter()
-                    .filter_map(|range| joined.get(range))
-                    .map(Box::from),
-            );
-            Some(parsed.expression.optimized(patterns).map_err(describe)?)
+            let ranges = parsed.ignored.into_iter();
+            let texts = ranges.filter_map(|range| joined.get(range));
+            ignored = texts.map(Box::from).collect();
+            patterns.take(size::texts(&ignored))?;
+            let expression = parsed.expression.optimized(patterns).map_err(describe)?;
+            patterns.take(expression.bytes())?;
+            Some(expression)
         };
+        if !beyond.is_empty() {
+            patterns.take(size::array::<Expression>(beyond.len() + 1))?;
+        }
         Ok(expression::joined(ordinary, beyond).map(|expression| Self {
             expression,
-            ignored: ignored.into(),
+            ignored,
         }))
     }
 }

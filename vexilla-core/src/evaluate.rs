@@ -24,7 +24,7 @@
 //! - A counter is one relaxed atomic addition, see
 //!   [`metrics`](crate::EvaluationCounts); the hint of a typed definition is one
 //!   relaxed load, and a store when the snapshot is another. An evaluation beyond
-//!   the limit on regular expressions adds to one counter of the snapshot.
+//!   the limits on its work adds to one counter of the snapshot.
 //! - A random entity id, for [`EmptyEntity::RandomOnce`] and
 //!   [`EmptyEntity::RandomEach`], is allocated.
 
@@ -34,7 +34,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::constraint::{Mismatch, Observer, Unobserved, Work};
+use crate::constraint::{Mismatch, Observer, Unobserved};
 use crate::context::EvaluationContext;
 use crate::excerpt::{self, excerpt};
 use crate::flag::{Attachment, Flag, Variant};
@@ -120,8 +120,8 @@ impl SegmentObserver for Unobserved {}
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Decision<'a> {
     pub(crate) outcome: &'a Outcome,
-    /// A segment did not match only because of
-    /// [`Limits::regex_work`](crate::Limits::regex_work).
+    /// A segment did not match only because of our limits on the work of an
+    /// evaluation.
     pub(crate) beyond_limits: bool,
 }
 
@@ -154,7 +154,7 @@ impl CompiledFlag {
         if let Some(outcome) = self.idle() {
             return outcome.into();
         }
-        *observer.work() = Work::new(self.regex_work());
+        *observer.work() = self.work();
         let mut beyond_limits = false;
         for (index, segment) in self.segments().iter().enumerate() {
             let holds = match &segment.condition {
@@ -438,10 +438,11 @@ impl<'a> Evaluation<'a> {
         self.stale
     }
 
-    /// Whether a segment did not match only because its regular expressions would
-    /// have done more work than [`Limits::regex_work`](crate::Limits::regex_work)
-    /// allows: Flagr may answer otherwise. If no other segment matches, the
-    /// evaluation is an error of [`ErrorCode::General`].
+    /// Whether a segment did not match only because its constraints would have
+    /// done more work than [`Limits::regex_work`](crate::Limits::regex_work) or
+    /// [`Limits::cel_work`](crate::Limits::cel_work) allows: without the limit it
+    /// may match. If no other segment matches, the evaluation is an error of
+    /// [`ErrorCode::General`].
     #[must_use]
     pub fn is_beyond_limits(&self) -> bool {
         self.beyond_limits

@@ -33,8 +33,9 @@ use crate::snapshot::{CompiledFlag, CompiledSegment};
 ///   an id, a key or a description after 256 bytes;
 /// - of the value of an attribute the first KiB is shown, see
 ///   [`Node::seen_is_cut`];
-/// - all parts of constraints together have 256 KiB: how many more there are, says
-///   [`omitted_parts`](Self::omitted_parts).
+/// - all parts of constraints together, the constraints of each segment as a whole,
+///   their texts in CEL and those without effect included, have 256 KiB: how many
+///   more parts there are, says [`omitted_parts`](Self::omitted_parts).
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -86,7 +87,8 @@ pub struct SegmentExplanation {
     /// Whether the constraints hold, or why that could not be said; not
     /// evaluated if an earlier segment ended the evaluation.
     pub outcome: Outcome,
-    /// The parsed constraints; `None` if there are none.
+    /// The parsed constraints; `None` if there are none, or if the explanation is
+    /// long enough without them.
     pub constraints: Option<Node>,
     /// The constraints as a CEL expression, if CEL can express them. Its numbers
     /// are those of the constraints, and CEL compares them exactly. In Flagr two
@@ -102,7 +104,8 @@ pub struct SegmentExplanation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_in_cel: Option<String>,
     /// Text of the constraints that Flagr's parser reads over: it has no
-    /// effect.
+    /// effect. At most the first 16 pieces, and none once the explanation is long
+    /// enough.
     pub ignored_text: Vec<String>,
     /// How the segment is shared; only for the segment that matched.
     pub rollout: Option<RolloutExplanation>,
@@ -299,7 +302,8 @@ fn segments(
                 ),
                 None => {
                     let condition = segment.condition.as_ref();
-                    let node = condition.map(|condition| Node::whole(&condition.expression, room));
+                    let node = condition
+                        .and_then(|condition| Node::not_evaluated(&condition.expression, room));
                     (Outcome::NotEvaluated, node, None)
                 }
             };
@@ -325,11 +329,8 @@ fn segments(
                 within_tolerance,
                 not_in_cel,
                 ignored_text: condition
-                    .map(|condition| condition.ignored.iter().map(|text| shown(text)))
-                    .into_iter()
-                    .flatten()
-                    .take(IGNORED)
-                    .collect(),
+                    .map(|condition| ignored_text(&condition.ignored, room))
+                    .unwrap_or_default(),
                 rollout,
             }
         })
@@ -374,6 +375,20 @@ fn shown(text: &str) -> String {
 
 /// How many ignored texts of one segment are shown at most.
 const IGNORED: usize = 16;
+
+/// Texts without effect, as far as there is room for them.
+fn ignored_text(ignored: &[Box<str>], room: &mut Room) -> Vec<String> {
+    let mut texts = Vec::new();
+    for text in ignored.iter().take(IGNORED) {
+        if room.is_full() {
+            break;
+        }
+        let text = shown(text);
+        room.take(size_of::<String>() + text.len());
+        texts.push(text);
+    }
+    texts
+}
 
 /// Writes down what an evaluation does.
 struct Watcher<'r> {
@@ -426,7 +441,7 @@ impl Observer for Watcher<'_> {
 
     fn enter(&mut self, expression: &Expression) {
         let node = match self.open.last_mut() {
-            None => Some(Node::new(expression, self.room)),
+            None => Node::part(expression, self.room),
             Some(whole) => {
                 whole.entered += 1;
                 let is_shown = whole.node.is_some();
@@ -470,6 +485,9 @@ impl Observer for Watcher<'_> {
             Some(reason) => Outcome::Error(reason),
             None => outcome(&result),
         };
+        if let Outcome::Error(message) = &node.outcome {
+            self.room.take(message.len());
+        }
         // Parts are entered in the order in which they stand; the rest was not.
         let rest = expression.parts().skip(entered);
         node.parts
@@ -579,7 +597,8 @@ impl Node {
         }
     }
 
-    /// A part of an expression, without its own parts, if there is room for it.
+    /// A part of an expression, or the whole, without its own parts, if there is
+    /// room for it.
     fn part(expression: &Expression, room: &mut Room) -> Option<Self> {
         if room.is_full() {
             room.omit();
@@ -592,14 +611,6 @@ impl Node {
         let mut node = Self::part(expression, room)?;
         node.add_parts(expression, room);
         Some(node)
-    }
-
-    /// All that is evaluated in a segment, which is shown with whatever room
-    /// there is.
-    fn whole(expression: &Expression, room: &mut Room) -> Self {
-        let mut node = Self::new(expression, room);
-        node.add_parts(expression, room);
-        node
     }
 
     fn add_parts(&mut self, expression: &Expression, room: &mut Room) {

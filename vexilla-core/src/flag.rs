@@ -50,6 +50,7 @@ use serde::{Serialize, Serializer};
 
 pub use attachment::Attachment;
 pub(crate) use check::faults;
+pub(crate) use decode::folds_to;
 pub use document::{DocumentError, DocumentErrorKind};
 pub use timestamp::{Timestamp, TimestampError};
 pub(crate) use variants_by_id::VariantsById;

@@ -82,6 +82,11 @@ impl Index {
         index
     }
 
+    /// The memory of each of its two lists, in bytes.
+    pub(crate) fn bytes(&self) -> [usize; 2] {
+        [size_of_val(&*self.slots), size_of_val(&*self.crowded)]
+    }
+
     /// Puts a key into a slot, unless there is none near enough.
     fn insert<K: Hash + Eq + Copy>(&mut self, key: K, at: u32, keys: &[Option<K>]) -> bool {
         let (Some((mut slot, tag)), Some(position)) =

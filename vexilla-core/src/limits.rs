@@ -33,10 +33,12 @@ pub struct Limits {
     pub(crate) variants_per_flag: usize,
     pub(crate) distributions_per_segment: usize,
     pub(crate) compile_time: Duration,
+    pub(crate) constraint_set_bytes: usize,
     pub(crate) regex_program_bytes: usize,
     pub(crate) regex_set_bytes: usize,
     pub(crate) regex_cache_bytes: usize,
     pub(crate) regex_work: u64,
+    pub(crate) cel_work: u64,
 }
 
 impl Limits {
@@ -49,10 +51,12 @@ impl Limits {
             variants_per_flag: 1_000,
             distributions_per_segment: 1_000,
             compile_time: Duration::from_secs(30),
+            constraint_set_bytes: 256 << 20,
             regex_program_bytes: 2 << 20,
             regex_set_bytes: 32 << 20,
             regex_cache_bytes: 32 << 20,
             regex_work: 2 << 20,
+            cel_work: 200_000,
         }
     }
 
@@ -101,6 +105,24 @@ impl Limits {
         self
     }
 
+    /// The most memory, in bytes, that all compiled constraints of a set of flags
+    /// may take together, regular expressions aside. It is estimated, at one to two
+    /// times what is asked of the allocator, segment by segment as they are
+    /// compiled. Flags are compiled in the order of their IDs, so that the newest
+    /// flags are the ones beyond the limit.
+    ///
+    /// Default: 256 MiB, which is four times the
+    /// [`DEFAULT_MAX_BYTES`](crate::DEFAULT_MAX_BYTES) of a document. An ordinary
+    /// constraint takes about 200 bytes, no more than its JSON, and a long list of
+    /// texts about four times its JSON: a document of that size fits, while one that
+    /// is written to become large takes 40 times its length. Who raises the one
+    /// limit raises the other.
+    #[must_use]
+    pub const fn constraint_set_bytes(mut self, bytes: usize) -> Self {
+        self.constraint_set_bytes = bytes;
+        self
+    }
+
     /// The most memory, in bytes, that one compiled regular expression may take.
     /// It is estimated before the expression is compiled. Default: 2 MiB.
     #[must_use]
@@ -140,6 +162,22 @@ impl Limits {
     #[must_use]
     pub const fn regex_work(mut self, work: u64) -> Self {
         self.regex_work = work;
+        self
+    }
+
+    /// The most work that the `CEL` constraints of one flag may do in one
+    /// evaluation, in units. A run of an expression takes about one unit for each
+    /// operation in it and for eight attributes of the context; a comprehension
+    /// takes for each round as many as its body has operations; and each use of a
+    /// value takes as many as it has parts, or 16 bytes of text. Beyond it the
+    /// segment does not match, and the evaluation says so, see
+    /// [`Evaluation::is_beyond_limits`](crate::Evaluation::is_beyond_limits).
+    /// Default: 200,000, which is a comprehension over 1,000 maps of ten members
+    /// each, or one in another over 100 elements each, or 1,000 segments with an
+    /// expression of 200 operations.
+    #[must_use]
+    pub const fn cel_work(mut self, units: u64) -> Self {
+        self.cel_work = units;
         self
     }
 

@@ -121,8 +121,8 @@ impl Snapshot {
                 false => snapshot.left_out.add(&flag),
             }
         }
-        // Flagr's export has no order, and which flags are beyond the limit on all
-        // regular expressions must not depend on chance.
+        // Flagr's export has no order, and which flags are beyond the limits on all
+        // constraints must not depend on chance.
         let mut order: Vec<_> = (0..kept.len()).collect();
         order.sort_by_key(|index| kept.get(*index).map(|(flag, _)| flag.id));
         let mut kept: Vec<_> = kept.into_iter().map(Some).collect();
@@ -134,7 +134,7 @@ impl Snapshot {
             };
             let unchanged = previous
                 .and_then(|previous| previous.unchanged(&flag, origin, &faults))
-                .filter(|known| known.patterns().is_some_and(|known| patterns.keep(known)));
+                .filter(|known| known.needs().is_some_and(|needs| patterns.keep(needs)));
             let flag = match unchanged {
                 Some(flag) => flag,
                 None => {
@@ -368,9 +368,10 @@ impl Snapshot {
         &self.limits
     }
 
-    /// How many evaluations met [`Limits::regex_work`], so that a segment did not
-    /// match that Flagr may find to match; those of the snapshots that this one
-    /// took the place of are included. The first one of each version of a flag is
+    /// How many evaluations were beyond [`Limits::regex_work`] or
+    /// [`Limits::cel_work`], so that a segment did not match that may match without
+    /// the limit; those of the snapshots that this one took the place of are
+    /// included. The first one of each version of a flag is
     /// logged, with its key, at level `WARN`.
     #[must_use]
     pub fn evaluations_beyond_limits(&self) -> u64 {

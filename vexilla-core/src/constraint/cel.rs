@@ -46,11 +46,13 @@
 //!   maps are as wide as they like), comprehensions nest at most 2 deep in each other's bodies,
 //!   `matches` occurs at most 16 times, and its patterns are within the limits of all regular
 //!   expressions ([`Limits`](crate::Limits));
-//! * a run may use 200,000 units: a comprehension pays for every round by the size of its body,
-//!   a value for every use by its own size (1 for a scalar or 16 bytes of a string, and for
-//!   everything in a list or map), and `matches` for its text. What costs more, or nests deeper
-//!   than 64 in the context, does not match. `matches` also takes part in the limit on the work of
-//!   all regular expressions of an evaluation.
+//! * all expressions of one evaluation of a flag may together use as many units as
+//!   [`Limits::cel_work`](crate::Limits::cel_work) says: an expression pays for each run by its size
+//!   and by the attributes of the context, a comprehension for every round by the size of its body, a
+//!   value for every use by its own size (1 for a scalar or 16 bytes of a string, and for everything
+//!   in a list or map), and `matches` for its text. What costs more, or nests deeper than 64 in the
+//!   context, does not match, and the evaluation says that it was beyond our limits. `matches` also
+//!   takes part in the limit on the work of all regular expressions of an evaluation.
 //!
 //! A panic inside the `cel` crate is caught and becomes an error. That needs unwinding: in a
 //! program built with `panic = "abort"` it ends the program.
@@ -61,6 +63,7 @@ mod error;
 mod functions;
 mod pattern;
 mod scan;
+mod size;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -77,6 +80,7 @@ pub(crate) use self::error::{CelError, CelMismatch};
 use self::error::{Fault, Position};
 use self::functions::ROOT;
 use super::pattern::Patterns;
+use super::size::{array, piece};
 use super::work::Work;
 use crate::context::ValueRef;
 
@@ -121,6 +125,11 @@ impl CelProgram {
         }
     }
 
+    /// The memory that it takes, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        array::<Self>(1) + piece(self.source.len()) + self.compiled.bytes()
+    }
+
     /// The expression as it was written.
     pub(crate) fn source(&self) -> &str {
         &self.source
@@ -139,7 +148,26 @@ impl CelProgram {
         work: &mut Work,
     ) -> Result<bool, CelMismatch> {
         allowance::begin(*work);
-        let Compiled { expression, slots } = &self.compiled;
+        let outcome = self.run(entity_id, entity_type, attributes);
+        *work = allowance::left();
+        // `||` can forgive the error that running out is for the interpreter
+        allowance::check().and(outcome)
+    }
+
+    fn run<'a>(
+        &self,
+        entity_id: &str,
+        entity_type: &str,
+        attributes: impl Iterator<Item = (&'a str, ValueRef<'a>)>,
+    ) -> Result<bool, CelMismatch> {
+        let Compiled {
+            expression,
+            slots,
+            cost,
+        } = &self.compiled;
+        if !allowance::pay(*cost) {
+            return Err(CelMismatch::TooCostly);
+        }
         let bound = slots.bind(entity_id, entity_type, attributes)?;
         let run = || {
             let mut scope: Context<'_, '_> = ROOT.new_inner_scope();
@@ -147,13 +175,7 @@ impl CelProgram {
             let value = cel::Value::resolve_val(expression, &scope);
             value.map(|value| value.downcast_ref::<CelBool>().map(|bool| *bool.inner()))
         };
-        let outcome = catch_unwind(AssertUnwindSafe(run));
-        // `||` can forgive the error that running out is for the interpreter
-        if allowance::is_exhausted() {
-            return Err(CelMismatch::TooCostly);
-        }
-        *work = allowance::work_left().ok_or(CelMismatch::BeyondLimits)?;
-        match outcome {
+        match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(Some(yes))) => Ok(yes),
             Ok(Ok(None)) => Err(CelMismatch::NotABool),
             Ok(Err(ExecutionError::UndeclaredReference(name))) => Err(slots

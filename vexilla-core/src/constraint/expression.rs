@@ -7,7 +7,7 @@
 use std::fmt;
 
 #[cfg(feature = "cel")]
-use super::cel::{CelMismatch, CelProgram};
+use super::cel::CelProgram;
 use super::literal::Literal;
 use super::operand::{Mismatch, Operand, apply, boolean, literal_operand, operand};
 use super::operator::Operator;
@@ -75,7 +75,7 @@ pub(crate) enum Step {
 /// Is told what an evaluation does, and keeps what it may still do.
 /// [`Unobserved`] is told nothing, which costs nothing.
 pub(crate) trait Observer {
-    /// What the regular expressions of the evaluation may still do.
+    /// What the evaluation may still do.
     fn work(&mut self) -> &mut Work;
 
     /// An expression is about to be evaluated.
@@ -148,10 +148,7 @@ impl Expression {
                 )
                 .map_err(|reason| {
                     observer.because(&reason);
-                    match reason {
-                        CelMismatch::BeyondLimits => Mismatch::BeyondLimits,
-                        _ => Mismatch::NotDecided,
-                    }
+                    reason.mismatch()
                 }),
             value => value.value(context, observer).and_then(boolean),
         }

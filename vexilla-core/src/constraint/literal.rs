@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::size::{piece, texts};
 use crate::index::Index;
 
 /// A value written in a constraint.
@@ -64,6 +65,12 @@ impl Strings {
                 .is_some(),
             None => self.list.iter().any(|item| **item == *wanted),
         }
+    }
+
+    /// The memory of the list, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        let index = self.index.as_ref().map_or([0; 2], Index::bytes);
+        texts(&self.list) + index.into_iter().map(piece).sum::<u64>()
     }
 
     /// In the order written.

@@ -56,7 +56,7 @@ impl fmt::Display for Mismatch {
             Self::NotBoolean => "a value that is no boolean stands where one must",
             Self::InvalidPattern => "the regular expression is invalid",
             Self::BeyondLimits => {
-                "beyond our limits: searching the text would take more than the limit `regex_work` allows in one evaluation, or the context gave a regular expression that is too large"
+                "beyond our limits: the regular expressions or the CEL expressions would do more work for this context than the limits `regex_work` and `cel_work` allow in one evaluation, or the context gave a regular expression that is too large"
             }
             #[cfg(feature = "cel")]
             Self::NotDecided => "the CEL expression gave no boolean",

@@ -4,7 +4,7 @@ mod memory;
 
 use std::sync::Arc;
 
-pub(crate) use memory::{Known, Memory, Patterns};
+pub(crate) use memory::{Memory, Needs, Patterns};
 
 use super::program::Program;
 

@@ -189,10 +189,7 @@ fn guarded(guard: &str, condition: &str, strict: Strict) -> String {
 }
 
 fn all(operands: &[Expression], strict: Strict) -> Result<String, NotExpressible> {
-    let operands: Vec<_> = operands
-        .iter()
-        .map(|operand| condition(operand, strict))
-        .collect::<Result<_, _>>()?;
+    let operands = conditions(operands, strict)?;
     if strict == Strict::No {
         return Ok(operands.join(" && "));
     }
@@ -202,11 +199,22 @@ fn all(operands: &[Expression], strict: Strict) -> Result<String, NotExpressible
 
 fn any(operands: &[Expression]) -> Result<String, NotExpressible> {
     // Nor does Flagr's OR forgive one beside a true side.
-    let operands: Vec<_> = operands
-        .iter()
-        .map(|operand| condition(operand, Strict::Yes))
-        .collect::<Result<_, _>>()?;
+    let operands = conditions(operands, Strict::Yes)?;
     Ok(nested(&operands, " ? true : ", ")"))
+}
+
+/// Each of the operands, as long as all together are not too long.
+fn conditions(operands: &[Expression], strict: Strict) -> Result<Vec<String>, NotExpressible> {
+    let mut length = 0;
+    let operands = operands.iter().map(|operand| {
+        let text = condition(operand, strict)?;
+        length += text.len();
+        match length {
+            0..=MAX_CEL => Ok(text),
+            _ => Err(TOO_LONG),
+        }
+    });
+    operands.collect()
 }
 
 /// `(a open (b open c close close`.

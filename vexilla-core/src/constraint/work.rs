@@ -1,16 +1,25 @@
-//! How much searching the regular expressions of one evaluation may do.
+//! How much work the constraints of one evaluation may do.
 
 use super::operand::Mismatch;
+use crate::limits::Limits;
 
-/// What is left of [`Limits::regex_work`](crate::Limits::regex_work) in one
+/// What is left of [`Limits::regex_work`] and [`Limits::cel_work`] in one
 /// evaluation.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Work(u64);
+pub(crate) struct Work {
+    regex: u64,
+    #[cfg(feature = "cel")]
+    cel: u64,
+}
 
 impl Work {
     /// All that an evaluation may do.
-    pub(crate) fn new(limit: u64) -> Self {
-        Self(limit)
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            regex: limits.regex_work,
+            #[cfg(feature = "cel")]
+            cel: limits.cel_work,
+        }
     }
 
     /// Takes what a search may cost, before it is made.
@@ -20,8 +29,20 @@ impl Work {
     /// Not so much is left; then nothing is taken.
     #[inline]
     pub(super) fn take(&mut self, work: u64) -> Result<(), Mismatch> {
-        let left = self.0.checked_sub(work);
-        self.0 = left.ok_or(Mismatch::BeyondLimits)?;
+        let left = self.regex.checked_sub(work);
+        self.regex = left.ok_or(Mismatch::BeyondLimits)?;
+        Ok(())
+    }
+
+    /// Takes so many units of CEL, before they are used.
+    ///
+    /// # Errors
+    ///
+    /// Not so many are left; then none is taken.
+    #[cfg(feature = "cel")]
+    pub(super) fn take_cel(&mut self, units: u64) -> Result<(), Mismatch> {
+        let left = self.cel.checked_sub(units);
+        self.cel = left.ok_or(Mismatch::BeyondLimits)?;
         Ok(())
     }
 }

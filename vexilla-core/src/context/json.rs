@@ -7,7 +7,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Context, EvaluationContext, Value};
+use super::{Context, EvaluationContext, Map, Value};
+use crate::flag::folds_to;
 
 impl Serialize for Context {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -37,26 +38,28 @@ impl<'de> Deserialize<'de> for Context {
 
             fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Context, A::Error> {
                 let mut context = Context::default();
+                let mut attributes = Map::new();
                 while let Some(name) = access.next_key::<Cow<'de, str>>()? {
-                    match &*name {
-                        "entityID" => {
-                            let id = access.next_value::<Option<Cow<'de, str>>>()?;
-                            context.set_entity_id(&id.unwrap_or_default());
+                    let is = |known: &str| folds_to(&name, known);
+                    if is("entityID") {
+                        // To Go, null is no value for a text.
+                        if let Some(id) = access.next_value::<Option<Cow<'de, str>>>()? {
+                            context.set_entity_id(&id);
                         }
-                        "entityType" => {
-                            let kind = access.next_value::<Option<Cow<'de, str>>>()?;
-                            context.set_entity_type(&kind.unwrap_or_default());
+                    } else if is("entityType") {
+                        if let Some(kind) = access.next_value::<Option<Cow<'de, str>>>()? {
+                            context.set_entity_type(&kind);
                         }
-                        "entityContext" => {
-                            if let Value::Map(members) = access.next_value()? {
-                                context.extend(members);
-                            }
-                        }
-                        _ => {
-                            access.next_value::<serde::de::IgnoredAny>()?;
-                        }
+                    } else if is("entityContext") {
+                        attributes = match access.next_value()? {
+                            Value::Map(members) => members,
+                            _ => Map::new(),
+                        };
+                    } else {
+                        access.next_value::<serde::de::IgnoredAny>()?;
                     }
                 }
+                context.extend(attributes);
                 Ok(context)
             }
         }
@@ -80,6 +83,30 @@ mod tests {
         let back: Context =
             serde_json::from_str(&serde_json::to_string(&context).unwrap()).unwrap();
         assert_eq!(back, context);
+    }
+
+    #[test]
+    fn members_are_read_as_by_flagr() {
+        let context = |json: &str| serde_json::from_str::<Context>(json).unwrap();
+        // The last one counts, and is not merged into those before it.
+        for (json, names) in [
+            (r#"{"entityContext":{"a":1},"entityContext":{"b":2}}"#, "b"),
+            (r#"{"entityContext":{"a":1},"entityContext":{}}"#, ""),
+            (r#"{"entityContext":{"a":1},"entityContext":null}"#, ""),
+            (r#"{"entityContext":{"a":1},"entityContext":7}"#, ""),
+            (r#"{"entityContext":null,"EntityContext":{"c":1}}"#, "c"),
+        ] {
+            let context = context(json);
+            let found: Vec<_> = context.attributes().map(|(name, _)| name).collect();
+            assert_eq!(found.join(","), names, "{json}");
+        }
+        // Names match in any case.
+        let any = context(r#"{"ENTITYID":"u","entitytype":"t","entityconteXt":{"A":1}}"#);
+        assert_eq!((any.entity_id(), any.entity_type()), ("u", "t"));
+        assert_eq!(any.attribute("A"), Some(ValueRef::Number(1.0)));
+        assert_eq!(any.attribute("a"), None);
+        let kept = context(r#"{"entityID":"u","entityID":null,"entityID2":"v"}"#);
+        assert_eq!(kept.entity_id(), "u");
     }
 
     #[test]

@@ -35,8 +35,12 @@ use super::{AttributeValue, EvaluationContext, Map, Text, Value, ValueRef};
 /// ```
 ///
 /// With `serde` it has the form of Flagr's evaluation request:
-/// `{"entityID": …, "entityType": …, "entityContext": {…}}`; other members are
-/// ignored, and an `entityContext` that is no object is none, as for Flagr.
+/// `{"entityID": …, "entityType": …, "entityContext": {…}}`. As for Flagr, names of
+/// these members match in any case, the last of several `entityContext` counts, one
+/// that is no object is none, and other members are ignored. What is left to the
+/// deserializer differs: `serde_json` refuses a whole document with half a surrogate
+/// pair (`"\ud800"`), which Flagr reads as U+FFFD, and with a number out of range
+/// (`1e999`), with which Flagr has no answer only for constraints that read it.
 #[derive(Clone, Default)]
 pub struct Context {
     inner: Arc<Inner>,

@@ -453,7 +453,7 @@ fn find<T>(members: &[Member<T>], name: &str) -> Option<usize> {
 
 /// Whether Go takes `name` for the member `known`: letters match in any case, and two characters beyond ASCII
 /// fold to ASCII letters, the Kelvin sign to K and the long s to S.
-pub(super) fn folds_to(name: &str, known: &str) -> bool {
+pub(crate) fn folds_to(name: &str, known: &str) -> bool {
     let folded = name.chars().map(|character| match character {
         '\u{212a}' => 'k',
         '\u{17f}' => 's',

@@ -1,5 +1,6 @@
 //! The attributes that a Flagr server can add to every context.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -94,7 +95,7 @@ impl InjectedContext {
     }
 
     fn add_headers(&self, request: &RequestView<'_>, context: &mut Context) {
-        let mut found: Vec<(String, Vec<String>)> = Vec::new();
+        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
         request.each_header(|name, value| {
             // Go keeps the host apart from the headers: no prefix reaches it.
             let by_prefix = |prefix: &String| name != "host" && name.starts_with(&**prefix);
@@ -104,13 +105,12 @@ impl InjectedContext {
                 return;
             }
             let value = String::from_utf8_lossy(value).into_owned();
-            match found.iter_mut().find(|(known, _)| known == name) {
-                Some((_, values)) => values.push(value),
-                None => found.push((name.to_owned(), vec![value])),
+            match found.get_mut(name) {
+                Some(values) => values.push(value),
+                None => _ = found.insert(name.to_owned(), vec![value]),
             }
         });
-        found
-            .retain(|(_, values)| values.len() > 1 || values.iter().any(|value| !value.is_empty()));
+        found.retain(|_, values| values.len() > 1 || values.iter().any(|value| !value.is_empty()));
         let found = found.into_iter().map(|(name, values)| {
             let attribute = format!("@http_{}", name.replace('-', "_"));
             (attribute, name, values)

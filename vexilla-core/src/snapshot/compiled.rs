@@ -5,10 +5,9 @@ use std::fmt;
 use super::Problem;
 use super::problem::Problems;
 use crate::bucket::Rollout;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::constraint::{Condition, Known, Patterns, Strictness};
+use crate::constraint::{Condition, Needs, Patterns, Strictness, Work};
 use crate::excerpt::name;
 use crate::flag::{Flag, Origin, Variant, VariantsById};
 use crate::outcome::{Outcome, VariantValue};
@@ -22,12 +21,12 @@ pub(crate) struct CompiledFlag {
     faults: Box<[String]>,
     /// Why the flag cannot be evaluated; then there are no segments.
     problem: Option<Box<str>>,
-    /// The patterns of its constraints; `None` if it has to be compiled again,
-    /// because something that it needs was not there for the moment.
-    patterns: Option<Box<[Arc<Known>]>>,
-    /// [`Limits::regex_work`](crate::Limits::regex_work).
-    regex_work: u64,
-    /// Whether it was logged that an evaluation met that limit.
+    /// What its constraints need of what its set may take; `None` if it has to be
+    /// compiled again, because something was not there for the moment.
+    needs: Option<Needs>,
+    /// What an evaluation may do.
+    work: Work,
+    /// Whether it was logged that an evaluation was beyond that.
     logged_beyond_limits: AtomicBool,
     /// The outcome for all contexts, if the segments are not looked at.
     idle: Option<&'static Outcome>,
@@ -75,6 +74,9 @@ impl CompiledFlag {
                 Ok(condition) => conditions.push(condition),
                 Err(problem) => problems.push(|| format!("segment[{index}]: {problem}")),
             }
+            if let Some(problem) = patterns.exceeded() {
+                return Ok(Self::invalid(definition, origin, faults, problem, patterns));
+            }
         }
         let values: Box<[_]> = definition.variants.iter().map(VariantValue::new).collect();
         if let Some(problem) = problems.joined() {
@@ -100,8 +102,8 @@ impl CompiledFlag {
             origin,
             faults: faults.into(),
             problem: None,
-            patterns: patterns.take_of_flag(),
-            regex_work: patterns.limits().regex_work,
+            needs: patterns.take_needs(true),
+            work: Work::new(patterns.limits()),
             logged_beyond_limits: AtomicBool::new(false),
             segments: segments.into(),
             values,
@@ -121,8 +123,8 @@ impl CompiledFlag {
             origin,
             problem: Some(problem.into()),
             faults: faults.into(),
-            patterns: patterns.take_of_flag(),
-            regex_work: patterns.limits().regex_work,
+            needs: patterns.take_needs(false),
+            work: Work::new(patterns.limits()),
             logged_beyond_limits: AtomicBool::new(false),
             idle: Some(&Outcome::PROBLEM),
             segments: Box::default(),
@@ -131,7 +133,7 @@ impl CompiledFlag {
     }
 
     /// Whether compiling this definition, in which its set found these faults,
-    /// would give the same flag, as long as its patterns come to the same.
+    /// would give the same flag, as long as what it needs comes to the same.
     pub(crate) fn is_made_of(&self, definition: &Flag, origin: Origin, faults: &[String]) -> bool {
         self.origin == origin && *self.faults == *faults && self.definition == *definition
     }
@@ -142,14 +144,16 @@ impl CompiledFlag {
             || (self.problem == other.problem && self.definition == other.definition)
     }
 
-    /// The patterns of its constraints; `None` if it has to be compiled again.
-    pub(crate) fn patterns(&self) -> Option<&[Arc<Known>]> {
-        self.patterns.as_deref()
+    /// What its constraints need of what its set may take; `None` if it has to be
+    /// compiled again.
+    pub(crate) fn needs(&self) -> Option<&Needs> {
+        self.needs.as_ref()
     }
 
+    /// What an evaluation may do.
     #[inline]
-    pub(crate) fn regex_work(&self) -> u64 {
-        self.regex_work
+    pub(crate) fn work(&self) -> Work {
+        self.work
     }
 
     /// Logs that an evaluation met a limit, once for each version of the flag.
@@ -158,9 +162,8 @@ impl CompiledFlag {
             tracing::warn!(
                 flag = self.definition.key,
                 id = self.definition.id,
-                limit = self.regex_work,
-                "an evaluation was beyond the limit `regex_work`: a segment did not match, \
-                 though Flagr may find that it does; this is logged once, and counted"
+                "an evaluation was beyond the limit `regex_work` or `cel_work`: a segment did not \
+                 match that may match without the limit; this is logged once, and counted"
             );
         }
     }

@@ -134,8 +134,8 @@ pub struct Counts {
     pub suspicious_answers: u64,
     /// Panics in the source, caught.
     pub panics: u64,
-    /// Evaluations that met the limit [`regex_work`](crate::Limits::regex_work),
-    /// see
+    /// Evaluations beyond the limits [`regex_work`](crate::Limits::regex_work) and
+    /// [`cel_work`](crate::Limits::cel_work), see
     /// [`Snapshot::evaluations_beyond_limits`](crate::Snapshot::evaluations_beyond_limits).
     pub beyond_limits: u64,
 }

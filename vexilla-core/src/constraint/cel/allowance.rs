@@ -1,13 +1,14 @@
-//! What one run may cost.
+//! What running expressions may cost.
 //!
 //! CEL has no loop without an end, but loops in loops over lists that come with requests. So
-//! whatever can multiply is paid for before it is done: each round of a comprehension by the size
-//! of its body, each use of a value by the size of the value. Everything else happens once per
-//! run and is bounded by the length and depth of the expression.
+//! whatever can multiply is paid for before it is done: each run by the size of its expression, each
+//! round of a comprehension by the size of its body, each use of a value by the size of the value.
+//! All expressions of an evaluation pay out of one allowance,
+//! [`Limits::cel_work`](crate::Limits::cel_work).
 //!
-//! The functions that pay are called by the interpreter, which hands them nothing of ours: the
-//! rest of the allowance is therefore kept per thread, and belongs to the run that this thread is
-//! in. A run neither waits nor calls foreign code, so there is never more than one.
+//! The functions that pay are called by the interpreter, which hands them nothing of ours: what is
+//! left is therefore kept per thread while an expression runs, and belongs to the run that this
+//! thread is in. A run neither waits nor calls foreign code, so there is never more than one.
 
 use std::cell::Cell;
 
@@ -15,51 +16,73 @@ use cel::common::types::{CelBytes, CelList, CelMap, CelString};
 use cel::common::value::Val;
 
 use super::super::work::Work;
+use super::error::CelMismatch;
 
-/// What one run may use up: enough for a comprehension over 1,000 maps of ten members each, or for
-/// one in another over 100 elements each. Mostly that takes
-/// a few milliseconds, and at worst, when large parts of a context are copied, some tens of them.
-const PER_RUN: usize = 200_000;
 /// As many bytes of a string count as one element of a list.
 const BYTES_PER_UNIT: usize = 16;
+/// As many attributes that a run walks over count as one element of a list.
+pub(super) const ATTRIBUTES_PER_UNIT: usize = 8;
 
-thread_local! {
-    static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
-    static WORK: Cell<Option<Work>> = const { Cell::new(None) };
+/// The run that a thread is in.
+#[derive(Clone, Copy, Default)]
+struct Run {
+    left: Work,
+    /// What it asked for and did not get. From then on it gets nothing.
+    beyond: Option<Beyond>,
 }
 
-/// Begins a run, whose regular expressions may do so much work.
-pub(super) fn begin(work: Work) {
-    LEFT.set(Some(PER_RUN));
-    WORK.set(Some(work));
+#[derive(Clone, Copy)]
+enum Beyond {
+    Cel,
+    Regex,
+}
+
+thread_local! {
+    static RUN: Cell<Run> = Cell::new(Run::default());
+}
+
+/// Begins a run, which may do so much work.
+pub(super) fn begin(left: Work) {
+    RUN.set(Run { left, beyond: None });
+}
+
+/// What is left when a run ends.
+pub(super) fn left() -> Work {
+    RUN.get().left
+}
+
+/// Whether this run asked for more than there was.
+///
+/// # Errors
+///
+/// It did, and for this.
+pub(super) fn check() -> Result<(), CelMismatch> {
+    match RUN.get().beyond {
+        None => Ok(()),
+        Some(Beyond::Cel) => Err(CelMismatch::TooCostly),
+        Some(Beyond::Regex) => Err(CelMismatch::BeyondLimits),
+    }
 }
 
 /// Takes `cost` from what regular expressions may still do; false when it is not there, and from
 /// then on for the whole run.
 pub(super) fn pay_work(cost: u64) -> bool {
-    let left = WORK.get().and_then(|mut work| {
-        work.take(cost).ok()?;
-        Some(work)
-    });
-    WORK.set(left);
-    left.is_some()
+    take(Beyond::Regex, |left| left.take(cost).is_ok())
 }
 
-/// What regular expressions may still do; `None` when this run asked for more.
-pub(super) fn work_left() -> Option<Work> {
-    WORK.get()
-}
-
-/// Takes `cost` from what is left; false when it is not there, and from then on for the whole run.
+/// Takes `cost` from what expressions may still do; false when it is not there, and from then on for
+/// the whole run.
 pub(super) fn pay(cost: usize) -> bool {
-    let left = LEFT.get().and_then(|left| left.checked_sub(cost));
-    LEFT.set(left);
-    left.is_some()
+    take(Beyond::Cel, |left| left.take_cel(cost as u64).is_ok())
 }
 
-/// Whether this run asked for more than it may use.
-pub(super) fn is_exhausted() -> bool {
-    LEFT.get().is_none()
+fn take(what: Beyond, take: impl FnOnce(&mut Work) -> bool) -> bool {
+    let mut run = RUN.get();
+    if run.beyond.is_none() && !take(&mut run.left) {
+        run.beyond = Some(what);
+    }
+    RUN.set(run);
+    run.beyond.is_none()
 }
 
 /// The cost of a string of `length` bytes.

@@ -43,6 +43,8 @@ const TYPES: [&str; 10] = [
 pub(super) struct Compiled {
     pub(super) expression: IdedExpr,
     pub(super) slots: Slots,
+    /// What each run costs, apart from comprehensions and the sizes of values.
+    pub(super) cost: usize,
 }
 
 /// Parses `source` and prepares it. Uses a lot of stack: see [`super::STACK`].
@@ -70,6 +72,7 @@ pub(super) fn compile(source: &str, patterns: &mut Patterns<'_>) -> Result<Compi
     };
     match compiler.expression(parsed, 1) {
         Ok(expression) => Ok(Compiled {
+            cost: cost(&expression),
             expression,
             slots: compiler.slots,
         }),

@@ -121,12 +121,26 @@ pub(crate) enum CelMismatch {
     /// An operator or function met a type, key or index it has no answer for, or a number was
     /// divided by zero, overflowed or could not be converted.
     Inapplicable,
-    /// The context is too large, or too deep, for what the expression does with it.
+    /// The expressions of the evaluation would do more work than they may.
     TooCostly,
+    /// What it reads of the context nests too deep.
+    TooDeep,
     /// `matches` would do more work than regular expressions may in one evaluation.
     BeyondLimits,
     /// The `cel` crate panicked.
     Panicked,
+}
+
+impl CelMismatch {
+    /// What it is for the segment.
+    pub(crate) fn mismatch(&self) -> Mismatch {
+        match self {
+            Self::TooCostly | Self::TooDeep | Self::BeyondLimits => Mismatch::BeyondLimits,
+            Self::NotABool | Self::Missing(_) | Self::Inapplicable | Self::Panicked => {
+                Mismatch::NotDecided
+            }
+        }
+    }
 }
 
 impl fmt::Display for CelMismatch {
@@ -137,8 +151,12 @@ impl fmt::Display for CelMismatch {
             Self::Inapplicable => formatter.write_str(
                 "the CEL expression met a value of a type, or a number, that it cannot work with",
             ),
-            Self::TooCostly => formatter
-                .write_str("the context is too large for what the CEL expression does with it"),
+            Self::TooCostly => formatter.write_str(
+                "beyond our limits: the CEL expressions of the flag would do more work for this context than the limit `cel_work` allows in one evaluation",
+            ),
+            Self::TooDeep => formatter.write_str(
+                "beyond our limits: what the CEL expression reads of the context nests too deep",
+            ),
             Self::BeyondLimits => Mismatch::BeyondLimits.fmt(formatter),
             Self::Panicked => formatter.write_str("running the CEL expression panicked"),
         }

@@ -9,8 +9,10 @@ use cel::common::types::{CelBool, CelDouble, CelList, CelMap, CelMapKey, CelNull
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 
-use super::allowance;
+use super::super::size::{array, piece};
+use super::allowance::{self, ATTRIBUTES_PER_UNIT};
 use super::error::CelMismatch;
+use super::size;
 use crate::context::{Value, ValueRef};
 
 /// Deepest nesting of lists and maps in a context; what is deeper cannot be read.
@@ -105,12 +107,26 @@ impl Slots {
             .get(name.strip_prefix('@')?.parse::<usize>().ok()?)
     }
 
+    /// The memory of the slots, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        // A node of the map has room for eleven entries and at least five.
+        let nodes = (self.attributes.len().div_ceil(5)) as u64;
+        let names = self.attributes.keys().map(|name| piece(name.len()));
+        let constants = self.slots.iter().map(|slot| match slot {
+            Slot::Constant { value, .. } => size::of_value(value.as_ref()),
+            _ => 0,
+        });
+        array::<Slot>(self.slots.capacity())
+            + nodes * array::<(Box<str>, usize)>(12)
+            + names.chain(constants).sum::<u64>()
+    }
+
     /// Builds the values of one run.
     ///
     /// # Errors
     ///
-    /// [`CelMismatch::TooCostly`] when what the expression reads of the context is too large, or
-    /// nested more than 64 deep.
+    /// [`CelMismatch::TooCostly`] when the context, or what the expression reads of it, is too large,
+    /// and [`CelMismatch::TooDeep`] when that is nested more than 64 deep.
     pub(super) fn bind<'s, 'a: 's>(
         &'s self,
         entity_id: &'s str,
@@ -121,7 +137,10 @@ impl Slots {
         read.resize_with(self.attributes.len(), || None);
         let mut all: HashMap<CelMapKey<'s>, Box<dyn Val + 's>> = HashMap::new();
         let mut all_cost = 1;
-        for (name, value) in attributes {
+        for (index, (name, value)) in attributes.enumerate() {
+            if index.is_multiple_of(ATTRIBUTES_PER_UNIT) && !allowance::pay(1) {
+                return Err(CelMismatch::TooCostly);
+            }
             if let Some(place) = self
                 .attributes
                 .get(name)
@@ -174,7 +193,10 @@ fn build<'a>(
         ValueRef::Map(members) => 1 + members.len(),
         _ => 1,
     };
-    if depth > CONTEXT_DEPTH || !allowance::pay(own_cost) {
+    if depth > CONTEXT_DEPTH {
+        return Err(CelMismatch::TooDeep);
+    }
+    if !allowance::pay(own_cost) {
         return Err(CelMismatch::TooCostly);
     }
     *cost += own_cost;

@@ -69,7 +69,7 @@ fn run(program: &CelProgram, attributes: &[(&str, Value)]) -> Result<bool, CelMi
         attributes
             .iter()
             .map(|(name, value)| (*name, borrow(value))),
-        &mut Work::new(1 << 21),
+        &mut Work::new(&Limits::new()),
     )
 }
 
@@ -327,7 +327,7 @@ fn a_run_whose_patterns_do_too_much_work_does_not_match() {
 
     let program = compile("plan.matches('^[a-z]{3}$')").unwrap();
     let plan = || std::iter::once(("plan", ValueRef::String("pro")));
-    let mut work = Work::new(20);
+    let mut work = Work::new(&Limits::new().regex_work(20));
     assert_eq!(program.evaluate("", "", plan(), &mut work), Ok(true));
     let again = program.evaluate("", "", plan(), &mut work);
     assert_eq!(again, Err(CelMismatch::BeyondLimits), "{work:?}");
@@ -358,10 +358,7 @@ fn a_context_that_is_too_large_or_deep_does_not_match() {
     let deep = |levels| (0..levels).fold(Value::Null, |inner, _| Value::List(vec![inner]));
     let program = compile("size(a) == 1").unwrap();
     assert_eq!(run(&program, &[("a", deep(60))]), Ok(true));
-    assert_eq!(
-        run(&program, &[("a", deep(70))]),
-        Err(CelMismatch::TooCostly)
-    );
+    assert_eq!(run(&program, &[("a", deep(70))]), Err(CelMismatch::TooDeep));
     let wide = Value::List(vec![Value::Null; 200_000]);
     assert_eq!(
         run(&program, &[("a", wide.clone())]),
@@ -607,4 +604,53 @@ proptest! {
         let program = compile(&source).unwrap();
         prop_assert_eq!(run(&program, &[("n", Value::Number(number))]), Ok(true));
     }
+}
+
+#[test]
+fn the_memory_of_an_expression_is_known_within_a_factor_of_two() {
+    let list = |item: &str, count: usize| format!("[{}]", vec![item; count].join(","));
+    let sources = [
+        "a == 1".to_owned(),
+        format!("p in {}", list("1", 1_900)),
+        format!("p in {}", list("'a'", 1_900)),
+        format!("p in {}", list("1.5", 1_900)),
+        format!("p in {}", list("true", 1_900)),
+        format!("p in {}", list("q", 1_900)),
+        vec!["p==1"; 900].join("||"),
+        format!("{}.size() == 1", list("{p:[q]}", 400)),
+        format!("{}.size() == 1", list("[[]]", 500)),
+        vec!["p.all(x,x.y==1)"; 100].join("||"),
+        vec!["p.a.a.a.a.a.a==1"; 100].join("||"),
+        (0..500)
+            .map(|n| format!("p{n}"))
+            .collect::<Vec<_>>()
+            .join("||"),
+    ];
+    // Compiled on the thread that is measured.
+    let measure = move || {
+        for source in sources {
+            let compile = || {
+                let limits = Limits::new();
+                let mut patterns = Patterns::new(&limits, None);
+                let compiled = super::compile::compile(&source, &mut patterns);
+                compiled.map_err(|fault| fault.to_string()).unwrap()
+            };
+            drop(compile()); // what the parser makes once for all
+            let mut compiled = None;
+            let measured = allocation_counter::measure(|| compiled = Some(compile()));
+            let taken = u64::try_from(measured.bytes_current).unwrap();
+            let bytes = compiled.unwrap().bytes();
+            let start: String = source.chars().take(20).collect();
+            assert!(
+                taken <= bytes && bytes <= 2 * taken,
+                "{start}: {bytes}, {taken}"
+            );
+        }
+    };
+    std::thread::Builder::new()
+        .stack_size(super::STACK)
+        .spawn(measure)
+        .unwrap()
+        .join()
+        .unwrap();
 }

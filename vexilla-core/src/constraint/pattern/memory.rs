@@ -4,13 +4,14 @@
 //! one costs more than compiling the rest of its flag. What became of a pattern, a
 //! refusal included, is known from one set to the next, as long as a flag has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::go_regex;
 #[cfg(feature = "cel")]
 use super::super::program::Refusal;
 use super::super::program::{Budget, Exceeded, Program};
+use super::super::size::{array, piece};
 use super::Pattern;
 use crate::limits::Limits;
 
@@ -58,7 +59,8 @@ pub(crate) struct Memory {
     cel: BTreeMap<Box<[u8]>, Arc<Known>>,
 }
 
-/// Compiles the patterns of a set of flags, as far as they are not known.
+/// Compiles the patterns of a set of flags, as far as they are not known, and
+/// keeps count of the memory of all compiled constraints.
 #[derive(Debug)]
 pub(crate) struct Patterns<'m> {
     limits: &'m Limits,
@@ -68,12 +70,42 @@ pub(crate) struct Patterns<'m> {
     bytes: u64,
     /// The memory of the caches of each thread that searches, in bytes.
     cache_bytes: u64,
-    /// The patterns of the flag that is being compiled.
-    of_flag: Vec<Arc<Known>>,
+    /// The memory of the compiled constraints, in bytes.
+    constraint_bytes: u64,
+    /// What the flag that is being compiled needs.
+    of_flag: Needs,
+    /// Which patterns this flag has, by where they are known.
+    known_of_flag: BTreeSet<usize>,
     /// Something of this flag may compile at another time.
     temporary: bool,
     /// How many programs were compiled.
     compiled: usize,
+}
+
+/// What a flag needs of what its set of flags may take.
+#[derive(Debug, Default)]
+pub(crate) struct Needs {
+    patterns: Vec<Arc<Known>>,
+    /// The memory of its compiled constraints, in bytes: as far as they were
+    /// compiled.
+    bytes: u64,
+    /// There was not so much memory.
+    is_refused: bool,
+    /// It has that memory: else it is invalid.
+    is_held: bool,
+}
+
+impl Known {
+    /// The memory of what is known, in bytes, its program aside.
+    fn bytes(&self) -> u64 {
+        let why = match &self.outcome {
+            Outcome::Refused(why) | Outcome::Temporary(why) => why.len(),
+            _ => 0,
+        };
+        // Twice, as it is the key of a map as well.
+        let text = piece(self.text.len()) + array::<(Box<[u8]>, Arc<Self>)>(1);
+        array::<Self>(1) + 2 * text + piece(why)
+    }
 }
 
 impl Memory {
@@ -104,7 +136,9 @@ impl<'m> Patterns<'m> {
             now: Memory::default(),
             bytes: 0,
             cache_bytes: 0,
-            of_flag: Vec::new(),
+            constraint_bytes: 0,
+            of_flag: Needs::default(),
+            known_of_flag: BTreeSet::new(),
             temporary: false,
             compiled: 0,
         }
@@ -137,20 +171,65 @@ impl<'m> Patterns<'m> {
         })
     }
 
-    /// Takes over the patterns of a flag that did not change; `false` if one of
-    /// them does not come to the same within the limits, so that the flag has to
-    /// be compiled again.
-    pub(crate) fn keep(&mut self, known: &[Arc<Known>]) -> bool {
-        known
-            .iter()
-            .all(|known| Arc::ptr_eq(&self.know(known.dialect, &known.text), known))
+    /// Takes over what a flag needs that did not change; `false` if it does not
+    /// come to the same within the limits, so that the flag has to be compiled
+    /// again.
+    pub(crate) fn keep(&mut self, needs: &Needs) -> bool {
+        let is_same = self.fits(needs.bytes) != needs.is_refused
+            && needs
+                .patterns
+                .iter()
+                .all(|known| Arc::ptr_eq(&self.know(known.dialect, &known.text), known));
+        if is_same && needs.is_held {
+            self.constraint_bytes = self.constraint_bytes.saturating_add(needs.bytes);
+        }
+        is_same
     }
 
-    /// The patterns of the flag that was compiled last. `None` if it has to be
-    /// compiled again the next time, because the system had no thread for it.
-    pub(crate) fn take_of_flag(&mut self) -> Option<Box<[Arc<Known>]>> {
-        let known = std::mem::take(&mut self.of_flag).into();
-        (!std::mem::take(&mut self.temporary)).then_some(known)
+    /// Takes memory for the constraints of the flag that is being compiled.
+    ///
+    /// # Errors
+    ///
+    /// There is not so much, see [`exceeded`](Self::exceeded).
+    pub(crate) fn take(&mut self, bytes: u64) -> Result<(), String> {
+        let bytes = self.of_flag.bytes.saturating_add(bytes);
+        self.of_flag.bytes = bytes;
+        self.of_flag.is_refused |= !self.fits(bytes);
+        self.exceeded().map_or(Ok(()), Err)
+    }
+
+    /// Whether there is so much memory for the constraints of one more flag.
+    fn fits(&self, bytes: u64) -> bool {
+        let sum = self.constraint_bytes.saturating_add(bytes);
+        sum <= self.limits.constraint_set_bytes as u64
+    }
+
+    /// Why there is no memory for the constraints of the flag that is being
+    /// compiled; `None` if there is. It is the same whatever the other flags of
+    /// the set are.
+    pub(crate) fn exceeded(&self) -> Option<String> {
+        self.of_flag.is_refused.then(|| {
+            let limit = self.limits.constraint_set_bytes;
+            format!(
+                "the compiled constraints take more memory than those of the flags before it \
+                 leave of the {limit} bytes of the limit `constraint_set_bytes`; shorten lists, \
+                 or delete flags that are not used"
+            )
+        })
+    }
+
+    /// What the flag needs that was compiled last, and, if it is `valid`, holds
+    /// from now on. `None` if it has to be compiled again the next time, because
+    /// the system had no thread for it.
+    pub(crate) fn take_needs(&mut self, valid: bool) -> Option<Needs> {
+        self.known_of_flag.clear();
+        let mut needs = std::mem::take(&mut self.of_flag);
+        needs.patterns.shrink_to_fit();
+        needs.is_held = valid;
+        if valid {
+            self.constraint_bytes = self.constraint_bytes.saturating_add(needs.bytes);
+        }
+        (!std::mem::take(&mut self.temporary)).then_some(needs)
     }
 
     /// Remembers that the flag that is being compiled lacks something that there
@@ -181,7 +260,12 @@ impl<'m> Patterns<'m> {
                 Ok(()) => Err(Exceeded::States.to_string()),
             },
         };
-        self.of_flag.push(known);
+        // The flag has it once, however many constraints do.
+        if self.known_of_flag.insert(Arc::as_ptr(&known).addr()) {
+            let bytes = known.bytes();
+            self.of_flag.patterns.push(known);
+            self.take(bytes)?;
+        }
         program
     }
 
@@ -325,7 +409,7 @@ mod tests {
     fn programs_have_caches_as_long_as_there_is_room() {
         const CACHE: u64 = 64 << 10;
 
-        let limits = Limits::new().regex_cache_bytes((128 << 10) + 1);
+        let limits = Limits::new().regex_cache_bytes(2 * usize::try_from(CACHE).unwrap() + 1);
         let cache = |patterns: &mut Patterns<'_>, text: &str| {
             let pattern = patterns.go(text.as_bytes().into()).unwrap();
             let program = pattern.program.unwrap();
@@ -357,7 +441,7 @@ mod tests {
         let pattern = |n: usize| format!("{n}{{1}}[a-z]{{100}}");
         let mut patterns = Patterns::new(&limits, None);
         matches(&mut patterns, &pattern(0)).unwrap();
-        let flag = patterns.take_of_flag().unwrap();
+        let flag = patterns.take_needs(true).unwrap();
         let before = patterns.into_memory();
 
         let mut patterns = Patterns::new(&limits, Some(&before));
