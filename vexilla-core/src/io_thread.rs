@@ -3,12 +3,12 @@
 //!
 //! A runtime that ends waits for its blocking threads, and so would a process
 //! whose flags file is on an NFS server that is gone. A plain thread is waited
-//! for by nobody. Whoever calls this sees to it that one piece of work that
-//! hangs is not followed by the next: the thread stays.
+//! for by nobody. Callers must not start new work while earlier work hangs: each
+//! call that hangs keeps its thread.
 //!
-//! While somebody waits, one of the runtime's blocking threads waits with him,
-//! so that the limit is one of real time and a paused clock of tokio (in tests)
-//! does not run ahead. It is let go as soon as nobody waits any more.
+//! While a caller waits, one of the runtime's blocking threads waits as well, so
+//! that the limit is one of real time and a paused clock of tokio (in tests) does
+//! not run ahead. It is released as soon as the caller no longer waits.
 
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};

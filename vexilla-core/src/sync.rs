@@ -1,21 +1,21 @@
 //! Keeps flags fresh, and right through every outage.
 //!
-//! | Room | Question |
+//! | Module | Purpose |
 //! |---|---|
-//! | [`worker`] | when is the source checked? |
-//! | [`checker`] | how is it checked? |
-//! | [`caller`] | how is one request made? |
-//! | [`fetched`] | what came, compiled |
-//! | [`offload`] | where is what is large dropped? |
-//! | [`detect`] | is what came to be loaded? |
-//! | [`load`] | loads it, or keeps what is loaded |
-//! | [`backoff`] | when may it be asked again? |
-//! | [`degradation`] | what is served, and how good is it? |
-//! | [`status`] | what is told of it |
-//! | [`inbox`] | what handles ask |
+//! | [`worker`] | the loop: when the source is checked |
+//! | [`checker`] | one check of the source |
+//! | [`caller`] | one request, with its time limit |
+//! | [`fetched`] | compiles the flags that came |
+//! | [`offload`] | frees large values elsewhere than on the runtime's threads |
+//! | [`detect`] | decides whether the flags that came are loaded |
+//! | [`load`] | loads them, or keeps the loaded ones and reports why |
+//! | [`backoff`] | decides when the source may be asked again |
+//! | [`degradation`] | decides which flags are served, and their level |
+//! | [`status`] | the public status |
+//! | [`inbox`] | requests of handles to the loop |
 //!
-//! One task does all of it; handles ask it through the inbox and read what it
-//! publishes. Whatever goes wrong, the flags that are held stay.
+//! One task does all of it; handles send it requests through the inbox and read
+//! what it publishes. Whatever goes wrong, the loaded flags stay.
 
 mod backoff;
 mod caller;

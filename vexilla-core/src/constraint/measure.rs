@@ -1,6 +1,5 @@
-//! How large a regular expression becomes once it is compiled, told from its
-//! syntax tree: compiling one only to find that it is too large is what has to be
-//! avoided.
+//! Estimates the size of a compiled regular expression from its syntax tree, so
+//! that one that is too large is never compiled.
 //!
 //! The bytes are about those of the two automata that `regex-automata` 0.4 builds,
 //! one for each direction: for most expressions within a fifth, and never less

@@ -24,7 +24,7 @@ use super::panics::caught;
 use super::{Settings, Trigger};
 use crate::source::{AnySource, SourceError};
 
-/// Hints that come within this time are one.
+/// Notifications within this time are merged into one check.
 const HINTS_TOGETHER: Duration = Duration::from_millis(50);
 /// How long to leave a source alone whose [`changed`](crate::Source::changed)
 /// panicked; and how long to wait after a panic in the loop itself.

@@ -97,12 +97,14 @@ impl VexillaBuilder {
     }
 
     /// How old flags may be to be served at all, counted from the last check
-    /// that succeeded; at least three poll intervals count, in which flags are
-    /// live. Older ones give way to the [`embedded`](Self::embedded) ones and
-    /// the [`emergency_default`](Self::emergency_default)s until the source is
-    /// back: at once in an outage, and one second after it was noticed where
-    /// nobody saw them become stale, as in a process that was suspended.
-    /// Default: without end.
+    /// that succeeded; never less than three poll intervals. Older ones give way to
+    /// the [`embedded`](Self::embedded) ones and the
+    /// [`emergency_default`](Self::emergency_default)s until the source is back.
+    ///
+    /// Only time in which the source does not answer counts. In an outage flags give
+    /// way at once. After a process was suspended they give way one second after
+    /// their age was noticed, so that the source can be checked first. Default:
+    /// without end.
     pub fn max_stale(mut self, age: Duration) -> Self {
         self.settings.max_stale = Some(age);
         self
