@@ -413,3 +413,53 @@ async fn a_loss_is_confirmed_although_every_other_server_is_gone() {
     sleep(SECOND * 900).await;
     assert_eq!(vexilla.snapshot().len(), 39);
 }
+
+#[tokio::test(start_paused = true)]
+async fn checks_that_fail_now_and_then_do_not_make_doubtful_flags_too_old() {
+    let model = fifty();
+    sleep(SECOND * 3).await;
+    let builder = builder(&model).max_stale(SECOND * 20);
+    let vexilla = builder.build().await.unwrap();
+    let whole = model.clone();
+    let mut turn = 0;
+    model.fault(move |request| {
+        turn += 1;
+        match turn % 4 {
+            0 => Some(Fault::Break),
+            // Another flag each time, so that nothing is confirmed.
+            _ => part(&whole, request, |id| id % 5 != turn / 4 % 5),
+        }
+    });
+    model.change(|database| database.edit(2, toggle));
+    for _ in 0..600 {
+        sleep(SECOND).await;
+        assert_ne!(vexilla.status().level, Level::Defaults);
+        assert_eq!(vexilla.snapshot().len(), 50);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_three_replicas_in_turn_one_cannot_confirm_a_loss() {
+    let replicas = (1..=3)
+        .map(|phase| Replica::phase(SECOND * phase / 2))
+        .collect();
+    let model = with_flags(Model::with_replicas(3, replicas), 50);
+    model.choose(Policy::RoundRobin);
+    let vexilla = start(&model).await;
+    let whole = model.clone();
+    model.fault(move |request| match request.replica {
+        1 => part(&whole, request, |id| id > 5),
+        _ => None,
+    });
+    for edit in 0..60 {
+        model.change(|database| database.edit(7 + edit % 20, toggle));
+        for _ in 0..60 {
+            sleep(SECOND).await;
+            assert_eq!(vexilla.snapshot().len(), 50);
+        }
+    }
+    model.heal();
+    sleep(SECOND * 70).await;
+    assert!(current(&vexilla, &model));
+    assert_eq!(vexilla.status().level, Level::Live);
+}

@@ -190,7 +190,7 @@ impl FlagSet {
     /// assert!(!set.flags[0].enabled);
     /// assert_eq!(
     ///     warnings[0].to_string(),
-    ///     "line 1, column 31: Flags[0] has an unknown member \"enable\", which is ignored; \
+    ///     "line 1, column 32: Flags[0] has an unknown member \"enable\", which is ignored; \
     ///      did you mean \"Enabled\"?"
     /// );
     /// # Ok::<(), vexilla_core::flag::DocumentError>(())

@@ -9,6 +9,7 @@ use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -177,7 +178,10 @@ impl Told {
     }
 
     async fn vexilla(&self) -> Vexilla {
+        // Nothing is fetched but for those who ask.
         Vexilla::builder(self.clone())
+            .poll_interval(Duration::from_secs(36_000))
+            .full_refresh_interval(Duration::from_secs(360_000))
             .embedded([])
             .build()
             .await

@@ -13,6 +13,7 @@ use super::caller::Caller;
 use super::degradation::Degradation;
 use super::detect::{Detector, Doubt, Occasion, Plan};
 use super::fetched::{Compiler, Fetched, Restored};
+use super::jitter::random;
 use super::load::LOG_AGAIN;
 use super::offload::drop_elsewhere;
 use super::{LIVE_FOR, Settings, Trigger};
@@ -234,6 +235,11 @@ impl Checker {
     /// Reads the latest ID again; where it matters, a second time if that fails:
     /// of two servers in turn, the one may be gone.
     async fn latest_again(&self, matters: bool) -> Result<Option<u64>, SourceError> {
+        if matters && random() < 0.5 {
+            // Of three servers in turn, three requests a check would always ask the
+            // same one for the flags.
+            let _ = self.caller.latest().await;
+        }
         match self.caller.latest().await {
             Err(error) if matters && error.is_transient() && !is_timeout(&error) => {
                 self.caller.latest().await

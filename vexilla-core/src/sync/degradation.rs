@@ -62,13 +62,6 @@ enum Held {
     },
 }
 
-/// The source answers, and yet the loaded flags may be out of date.
-#[derive(Debug, Clone, Copy)]
-struct Doubted {
-    /// When it last answered like that, if no check failed since.
-    kept_since: Option<Instant>,
-}
-
 impl Held {
     fn snapshot(&self) -> Option<&Arc<Snapshot>> {
         match self {
@@ -89,37 +82,57 @@ impl Held {
         }
     }
 
-    /// When they reach an age; `None` if that is not known, or farther away
-    /// than any moment.
-    fn reaches(&self, limit: Duration) -> Option<Instant> {
+    /// When the source has not answered for so long, the age of a copy included;
+    /// `None` if that is not known, or farther away than any moment.
+    fn unanswered_for(&self, limit: Duration, answered: Option<Instant>) -> Option<Instant> {
         match self {
             Self::Nothing => None,
             Self::Copy { restored, age, .. } => {
-                restored.checked_add(age.and_then(|age| limit.checked_sub(age))?)
+                let since = answered.map_or(*restored, |answered| answered.max(*restored));
+                since.checked_add(age.and_then(|age| limit.checked_sub(age))?)
             }
-            Self::Source { success, .. } => success.checked_add(limit),
+            Self::Source { success, .. } => {
+                let since = answered.map_or(*success, |answered| answered.max(*success));
+                since.checked_add(limit)
+            }
+        }
+    }
+
+    /// When they were last confirmed, so long ago that they are not live any more.
+    fn not_live_at(&self, live_for: Duration) -> Option<Instant> {
+        match self {
+            Self::Source { success, .. } => success.checked_add(live_for),
+            Self::Nothing | Self::Copy { .. } => None,
         }
     }
 }
 
 impl Freshness {
     /// How old the flags may be to be served. Live ones are never too old.
-    fn most(&self, book: &Book) -> Option<Duration> {
-        let most = match &book.held {
-            Held::Nothing => return None,
-            Held::Copy { .. } => self.max_stale?,
-            Held::Source { .. } => self.max_stale?.max(self.live_for),
-        };
-        Some(most.saturating_add(book.kept))
+    fn most(&self, held: &Held) -> Option<Duration> {
+        match held {
+            Held::Nothing => None,
+            Held::Copy { .. } => self.max_stale,
+            Held::Source { .. } => Some(self.max_stale?.max(self.live_for)),
+        }
+    }
+
+    /// The last moment at which the flags are not too old, if there is one.
+    fn usable_until(&self, book: &Book) -> Option<Instant> {
+        book.held
+            .unanswered_for(self.most(&book.held)?, book.answered)
     }
 
     /// Whether the flags are not too old. Where there is a limit, an unknown age
     /// is over it.
     fn usable(&self, book: &Book, now: Instant) -> bool {
-        let Some(most) = self.most(book) else {
-            return true;
-        };
-        book.held.age(now).is_some_and(|age| age <= most)
+        match (&book.held, self.most(&book.held)) {
+            (_, None) => true,
+            (Held::Copy { age: None, .. }, Some(_)) => false,
+            // A moment that cannot be told is farther away than any.
+            (Held::Copy { age: Some(age), .. }, Some(most)) if *age > most => false,
+            _ => self.usable_until(book).is_none_or(|until| now <= until),
+        }
     }
 
     fn level(&self, book: &Book, now: Instant) -> Level {
@@ -128,7 +141,7 @@ impl Freshness {
             Held::Copy { .. } => Level::Restored,
             Held::Source { success, .. } => {
                 let fresh = now.saturating_duration_since(*success) <= self.live_for;
-                if fresh && book.doubted.is_none() {
+                if fresh && !book.doubted {
                     Level::Live
                 } else {
                     Level::Stale
@@ -146,11 +159,10 @@ impl Freshness {
 
     /// The last moment of the level that the book has, if time alone ends it.
     fn ends(&self, book: &Book) -> Option<Instant> {
-        let too_old = || self.most(book).and_then(|most| book.held.reaches(most));
         match book.level {
             Level::Defaults => None,
-            Level::Live => book.held.reaches(self.live_for),
-            Level::Stale | Level::Restored => book.give_way_at.or_else(too_old),
+            Level::Live => book.held.not_live_at(self.live_for),
+            Level::Stale | Level::Restored => book.give_way_at.or_else(|| self.usable_until(book)),
         }
     }
 }
@@ -172,10 +184,11 @@ pub(super) struct Degradation {
 #[derive(Debug)]
 struct Book {
     held: Held,
-    doubted: Option<Doubted>,
-    /// How long the source answered, and had nothing better than what is held,
-    /// which does not count towards `max_stale`.
-    kept: Duration,
+    /// The source answers, and yet the flags that are held may be out of date.
+    doubted: bool,
+    /// When the source last answered, and had nothing better than what is held:
+    /// only the time since then counts towards `max_stale`.
+    answered: Option<Instant>,
     /// Set when the flags are first seen to be too old: from then on defaults
     /// take their place. At once if they were seen to become stale and checks
     /// failed, as in any outage. Otherwise nobody looked for a while, because
@@ -205,8 +218,8 @@ impl Degradation {
     ) -> Arc<Self> {
         let book = Book {
             held: Held::Nothing,
-            doubted: None,
-            kept: Duration::ZERO,
+            doubted: false,
+            answered: None,
             give_way_at: None,
             level: Level::Defaults,
             since: SystemTime::now(),
@@ -257,8 +270,7 @@ impl Degradation {
                 snapshot,
                 success: Instant::now(),
             };
-            book.doubted = None;
-            book.kept = Duration::ZERO;
+            (book.doubted, book.answered) = (false, None);
             book.consecutive_failures = 0;
             book.last_error = None;
             count(&mut book.counts);
@@ -270,9 +282,6 @@ impl Degradation {
         self.write(|book| {
             book.counts.failures += 1;
             book.consecutive_failures = book.consecutive_failures.saturating_add(1);
-            if let Some(doubted) = &mut book.doubted {
-                doubted.kept_since = None;
-            }
             book.last_error = Some(error.to_string());
         });
     }
@@ -290,8 +299,7 @@ impl Degradation {
                 Held::Source { success, .. } if usable => {
                     *success = now;
                     book.last_error = None;
-                    book.doubted = None;
-                    book.kept = Duration::ZERO;
+                    (book.doubted, book.answered) = (false, None);
                 }
                 _ => book.last_error = Some(why.to_owned()),
             }
@@ -299,21 +307,19 @@ impl Degradation {
     }
 
     /// The source answered, and for this reason the loaded flags may be out of
-    /// date: they are stale. As it has none that are better, the time does not
-    /// count towards `max_stale`.
-    pub(super) fn doubted(&self, reason: String) {
+    /// date: they are stale. If it answered with these very flags, or they were not
+    /// too old, it has none that are better: the time until now does not count
+    /// towards `max_stale`.
+    pub(super) fn doubted(&self, reason: String, same: bool) {
+        let freshness = self.freshness;
         self.write(|book| {
             let now = Instant::now();
-            let since = book.doubted.and_then(|doubted| doubted.kept_since);
-            if let Some(since) = since {
-                let lasted = now.saturating_duration_since(since);
-                book.kept = book.kept.saturating_add(lasted);
+            if same || freshness.usable(book, now) {
+                book.answered = Some(now);
             }
             book.consecutive_failures = 0;
             book.last_error = Some(reason);
-            book.doubted = Some(Doubted {
-                kept_since: Some(now),
-            });
+            book.doubted = true;
         });
     }
 

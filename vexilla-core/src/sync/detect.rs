@@ -40,7 +40,7 @@ mod judge;
 mod loss;
 mod streak;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use announced::Announced;
@@ -184,8 +184,9 @@ pub(super) struct Detector {
     /// when answers are compared.
     outdated: Contents,
     base: Base,
-    /// Until then the base stays: what was loaded since may be taken back.
-    base_kept_until: Option<Instant>,
+    /// Flags, with their `SnapshotID`, that an answer lacked which may be that of a
+    /// replica that has never had them, and until when their loss may be taken back.
+    unsure: Vec<((u64, u64), Instant)>,
     /// The loaded flags are those of a restored copy.
     restored: bool,
     /// The greatest `SnapshotID` that was ever loaded…
@@ -206,10 +207,10 @@ pub(super) struct Detector {
     returning: BTreeMap<u64, Streak>,
     /// Answers disagree on which flags exist.
     dispute: Option<Dispute>,
-    /// When flags were loaded that lost others…
+    /// When flags were loaded that lost others.
     lost_at: Option<Instant>,
-    /// …because the latest ID explained it.
-    loss_explained: bool,
+    /// The flags that were lost though no latest ID explained it.
+    unexplained: BTreeSet<u64>,
     /// The flags that were loaded last lost others, and not just a few that the
     /// latest ID explains.
     lost: bool,
@@ -231,7 +232,7 @@ impl Detector {
             loaded: None,
             outdated: Contents::default(),
             base: Base::default(),
-            base_kept_until: None,
+            unsure: Vec::new(),
             restored: false,
             newest: 0,
             newest_at: None,
@@ -243,7 +244,7 @@ impl Detector {
             returning: BTreeMap::new(),
             dispute: None,
             lost_at: None,
-            loss_explained: false,
+            unexplained: BTreeSet::new(),
             lost: false,
             compare_until: None,
             accepted: None,
@@ -321,6 +322,7 @@ impl Detector {
             self.newest = 0;
             self.note(answer.latest, answer.occasion, now);
         }
+        self.unexplained.retain(|id| !contents.has(*id));
         let lost = lost.is_some_and(|lost| !lost.is_empty());
         self.lost = lost && reason != Reason::Change;
         if lost {
@@ -336,12 +338,16 @@ impl Detector {
                 true => self.times.loss_confirmation,
                 false => self.times.full_interval,
             };
-            if is_earlier {
-                self.base_kept_until = now.checked_add(time);
+            if let (true, Some(until)) = (is_earlier, now.checked_add(time)) {
+                let missing = before.difference(contents).missing.into_iter();
+                self.unsure.extend(missing.map(|flag| (flag, until)));
             }
             self.compare_until = now.checked_add(time).max(self.compare_until);
             self.lost_at = Some(now);
-            self.loss_explained = !reason.is_unexplained() && answer.latest.is_some();
+            if reason.is_unexplained() || answer.latest.is_none() {
+                let missing = before.difference(contents).missing;
+                self.unexplained.extend(missing.iter().map(|(id, _)| *id));
+            }
         }
         if before.as_ref().is_some_and(Contents::is_empty) {
             self.filled_at = Some(now);
@@ -370,15 +376,16 @@ impl Detector {
         let (Some(loaded), Some(confirmed)) = (&self.loaded, self.confirmed) else {
             return;
         };
-        if self.base_kept_until.is_some_and(|until| now < until) {
-            return;
-        }
         if !self.base.explains(loaded, loaded, confirmed) {
             // What looked like the ID of a deletion was that of an edit.
             let until = now.checked_add(self.times.full_interval);
             self.compare_until = until.max(self.compare_until);
         }
-        self.base = Base::new(loaded.clone(), self.confirmed);
+        let there = loaded;
+        self.unsure
+            .retain(|((id, _), until)| now < *until && !there.has(*id));
+        let unsure = self.unsure.iter().map(|(flag, _)| *flag);
+        self.base = Base::new(loaded.clone(), self.confirmed).with_deleted(unsure);
     }
 
     /// The loaded flags are current for the ID announced, if they have reached

@@ -48,7 +48,7 @@ impl Checker {
         };
         match verdict {
             Verdict::Same if self.doubted() => {
-                self.keep(None);
+                self.keep(Some(Verdict::Same));
                 false
             }
             Verdict::Same => self.load(fetched, !same_flags, None, trigger),
@@ -83,8 +83,8 @@ impl Checker {
 
     /// Keeps the loaded flags, and reports why if they may be out of date. An
     /// answer that was kept aside is counted.
-    pub(super) fn keep(&mut self, aside: Option<Verdict>) {
-        self.degradation.count(|counts| match aside {
+    pub(super) fn keep(&mut self, answer: Option<Verdict>) {
+        self.degradation.count(|counts| match answer {
             Some(Verdict::Older) => counts.older_answers += 1,
             Some(Verdict::Suspicious) => counts.suspicious_answers += 1,
             _ => {}
@@ -117,7 +117,8 @@ impl Checker {
             }
         }
         self.doubt = true;
-        self.degradation.doubted(reason);
+        self.degradation
+            .doubted(reason, answer == Some(Verdict::Same));
     }
 
     /// Why the loaded flags may be out of date, with the keys of some flags that

@@ -75,8 +75,11 @@ impl FlagrSourceBuilder {
     /// use vexilla_core::FlagrSource;
     ///
     /// # fn main() -> Result<(), vexilla_core::SourceError> {
+    /// const TOKEN: &str = "/var/run/secrets/flagr/token";
+    ///
+    /// // A small file on a local disk; `tokio::fs` reads any other.
     /// let source = FlagrSource::builder("https://flagr.example.com")
-    ///     .bearer_token_with(|| tokio::fs::read_to_string("/var/run/secrets/flagr/token"))
+    ///     .bearer_token_with(|| async { std::fs::read_to_string(TOKEN) })
     ///     .build()?;
     /// # Ok(())
     /// # }

@@ -54,6 +54,10 @@ impl Detector {
     pub(super) fn note(&mut self, id: Option<u64>, occasion: Occasion, now: Instant) {
         self.latest = id;
         self.has_ids |= id.is_some();
+        if id.is_some_and(|id| id >= self.outdated.version()) {
+            // The IDs had not restarted, or have reached the old ones again.
+            self.outdated = Contents::default();
+        }
         let news = match (id, self.confirmed) {
             (Some(id), Some(confirmed)) => id > confirmed,
             (Some(_), None) => true,
@@ -84,6 +88,7 @@ impl Detector {
             && id == self.confirmed
             && self.announced.is_none()
             && self.older.is_none()
+            && self.fell.is_none()
             && self.suspicion.is_none()
             && !self.dispute.is_some_and(|dispute| dispute.is_lasting())
             && self.compare_until.is_none_or(|until| now >= until)
@@ -118,8 +123,8 @@ impl Detector {
         if announced.id.is_some() && !announced.shown && late {
             announced.late_fetch = now + LATE_AGAIN;
         }
-        let never =
-            announced.id.is_some() && !announced.shown && waited >= self.times.full_interval;
+        let long = self.times.full_interval.max(settling);
+        let never = announced.id.is_some() && !announced.shown && waited >= long;
         let over = match announced.id {
             // Nothing says what to wait for.
             None => seen || waited >= settling,

@@ -49,6 +49,11 @@ impl Contents {
         self.0.is_empty()
     }
 
+    /// Whether there is a flag with this ID.
+    pub(super) fn has(&self, id: u64) -> bool {
+        self.0.binary_search_by_key(&id, |flag| flag.0).is_ok()
+    }
+
     pub(super) fn snapshot_ids(&self) -> impl Iterator<Item = u64> {
         self.0.iter().map(|(_, snapshot_id)| *snapshot_id)
     }

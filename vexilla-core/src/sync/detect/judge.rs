@@ -177,13 +177,6 @@ impl Detector {
             }
             Verdict::Older | Verdict::Same | Verdict::Load(_) => 0,
         };
-        if flags > 0 {
-            self.dispute = Some(Dispute::disagreed(self.dispute, flags, now));
-            return;
-        }
-        if let Some(dispute) = &mut self.dispute {
-            dispute.agreed(settling, now);
-        }
         let lasts = match self.dispute.is_some_and(|dispute| dispute.is_lasting()) {
             true => self.times.full_interval,
             false => self.times.loss_confirmation,
@@ -193,6 +186,11 @@ impl Detector {
         self.dispute = self
             .dispute
             .filter(|dispute| !decided && dispute.quiet_for(now) < lasts);
+        if flags > 0 {
+            self.dispute = Some(Dispute::disagreed(self.dispute, flags, now));
+        } else if let Some(dispute) = &mut self.dispute {
+            dispute.agreed(settling, now);
+        }
     }
 
     /// That answers keep disagreeing on which flags exist, if the last that did
@@ -263,16 +261,17 @@ impl Detector {
             streak.count(self.times.between_checks, now);
             self.returning.insert(*id, streak);
         }
+        let settling = self.times.settling();
+        let unexplained = self.confirmation(settling, now);
         // What the latest ID explained was a deletion, as far as anybody can tell.
-        let usual = match self.loss_explained {
-            true => self.times.settling().max(self.times.full_interval),
-            false => self.times.settling(),
-        };
-        let needed = self.confirmation(usual, now);
-        let returning = self
-            .returning
-            .values()
-            .any(|streak| !streak.confirms(needed));
+        let explained = self.confirmation(settling.max(self.times.full_interval), now);
+        let returning = self.returning.iter().any(|(id, streak)| {
+            let needed = match self.unexplained.contains(id) {
+                true => unexplained,
+                false => explained,
+            };
+            !streak.confirms(needed)
+        });
         if !returning {
             self.returning.clear();
         }

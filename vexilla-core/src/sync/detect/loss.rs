@@ -41,12 +41,27 @@ pub(super) struct Base {
     /// The snapshot ID that they were confirmed for; where none was, the
     /// greatest in them. 0 if there is none.
     id: u64,
+    /// How many of the flags were deleted by IDs up to that one.
+    deleted: u64,
 }
 
 impl Base {
     pub(super) fn new(contents: Contents, confirmed: Option<u64>) -> Self {
         let id = confirmed.unwrap_or_else(|| contents.version());
-        Self { contents, id }
+        Self {
+            contents,
+            id,
+            deleted: 0,
+        }
+    }
+
+    /// The same, and these flags with the IDs of their deletions: if they come
+    /// back, those IDs explain that others are missing.
+    pub(super) fn with_deleted(mut self, flags: impl Iterator<Item = (u64, u64)>) -> Self {
+        let before = self.contents.len();
+        self.contents.extend(flags);
+        self.deleted = u64::try_from(self.contents.len() - before).unwrap_or(u64::MAX);
+        self
     }
 
     /// Whether the latest snapshot ID can explain by deletions what an answer
@@ -64,7 +79,7 @@ impl Base {
         answer: &Contents,
         latest: u64,
     ) -> Option<u64> {
-        let rise = latest.checked_sub(self.id)?;
+        let rise = latest.checked_sub(self.id)?.checked_add(self.deleted)?;
         let mut lost = self.contents.difference(answer).missing;
         lost.extend(loaded.difference(answer).missing);
         lost.sort_unstable();
@@ -184,7 +199,9 @@ impl Evidence<'_> {
     pub(super) fn is_suspicious(&self, suspicion: Option<&Suspicion>) -> bool {
         let restored = self.restored && self.loaded.loses_many(self.answer);
         // IDs from after the loss was first seen do not explain it.
-        let known = suspicion.is_some_and(|known| known.covered_by(&self.difference.missing));
+        let known = suspicion.is_some_and(|known| {
+            known.latest.is_some() && known.covered_by(&self.difference.missing)
+        });
         self.answer.is_empty() || self.fell || restored || known || !self.is_explained()
     }
 }
