@@ -836,3 +836,49 @@ fn no_text_in_cel_is_made_that_is_too_long_to_be_shown() {
         );
     }
 }
+
+/// The memory for constraints ends at another place of the second flag than
+/// before, so that its patterns count no more.
+#[test]
+fn a_flag_without_memory_takes_none_from_others_whatever_was_built_before() {
+    let list = |count: usize| list_of(count, |n| format!("\"item-{n}\""));
+    let numbered = |id: u64, segments: Vec<Segment>| {
+        let mut flag = flag(&format!("f{id}"), segments);
+        flag.id = id;
+        flag
+    };
+    let set = |first: usize| -> FlagSet {
+        let pattern = segment("p", "MATCHES", "^b{1}[a-z]{100}$");
+        let second = vec![
+            segment("p", "IN", &list(60)),
+            pattern,
+            segment("p", "IN", &list(1_000)),
+        ];
+        [
+            numbered(1, vec![segment("p", "IN", &list(first))]),
+            numbered(2, second),
+            numbered(3, vec![segment("p", "MATCHES", "^hello[a-z]{0,60}$")]),
+        ]
+        .into_iter()
+        .collect()
+    };
+    let mut differed = false;
+    for regex in (10_000..22_000).step_by(1_000) {
+        let limits = Limits::new()
+            .constraint_set_bytes(12_000)
+            .regex_set_bytes(regex);
+        let build = |first, before: Option<&Snapshot>| {
+            Snapshot::build(set(first), &Filter::new(), &limits, before)
+        };
+        for first in (1..140).step_by(4) {
+            let before = build(1, None);
+            let (alone, beside) = (build(first, None), build(first, Some(&before)));
+            let problems =
+                |snapshot: &Snapshot| snapshot.problems().map(|problem| problem.flag_id).collect();
+            let [alone, beside, before]: [Vec<u64>; 3] = [&alone, &beside, &before].map(problems);
+            assert_eq!(alone, beside, "{regex}, {first}");
+            differed |= alone != before;
+        }
+    }
+    assert!(differed);
+}

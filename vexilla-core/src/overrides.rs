@@ -16,7 +16,8 @@ use crate::snapshot::{CompiledFlag, Snapshot, decimal};
 /// need no flag of that name.
 ///
 /// An override names a flag as the getters do, by its key or by its ID in
-/// decimal, IDs first, and holds whichever of the two the flag is read by. If
+/// decimal, IDs first, and holds whichever of the two the flag is read by, as long as
+/// flags are loaded or embedded that say which key belongs to which ID. If
 /// one flag has two overrides, one by its key and one by its ID, the one that
 /// was set later holds.
 ///

@@ -165,6 +165,9 @@ impl<'a> Decoder<'a> {
     /// Decodes a list of flags into those that are there, each with its own fault. A flag whose parts find no
     /// room loses them.
     pub(super) fn flags(&mut self, flags: &mut Vec<Flag>) {
+        if let Some(warnings) = &mut self.warnings {
+            warnings.list();
+        }
         self.elements(flags, |decoder, flag, _| {
             if let Some(warnings) = &mut decoder.warnings {
                 warnings.flag(decoder.cursor.offset());

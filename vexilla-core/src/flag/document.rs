@@ -125,19 +125,32 @@ impl From<DocumentWarning> for DocumentError {
 }
 
 impl Place {
-    /// The place of the byte at `offset`, or of the last one where the text is shorter.
-    pub(super) fn of(text: &str, offset: usize) -> Self {
-        let last = offset.min(text.len().saturating_sub(1));
-        // The beginning of the character that the byte belongs to.
-        let before = (0..=last)
-            .rev()
-            .find_map(|at| text.get(..at))
-            .unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Self {
-            line: 1 + before.matches('\n').count(),
-            column: 1 + before.get(line_start..).unwrap_or_default().chars().count(),
-        }
+    /// The places of the bytes at ascending offsets, in one pass; that of the last byte where the text is shorter.
+    pub(super) fn all(text: &str, offsets: impl Iterator<Item = usize>) -> Vec<Self> {
+        let (mut at, mut line, mut column) = (0, 1, 1);
+        let place = |offset: usize| {
+            let last = offset.min(text.len().saturating_sub(1));
+            // The beginning of the character that the byte belongs to.
+            let begin = (at..=last).rev().find(|at| text.is_char_boundary(*at));
+            let begin = begin.unwrap_or(at);
+            let passed = text.get(at..begin).unwrap_or_default();
+            match passed.rsplit_once('\n') {
+                Some((_, rest)) => {
+                    line += passed.bytes().filter(|byte| *byte == b'\n').count();
+                    column = 1 + rest.chars().count();
+                }
+                None => column += passed.chars().count(),
+            }
+            at = begin;
+            Self { line, column }
+        };
+        offsets.map(place).collect()
+    }
+
+    /// The place of the byte at `offset`.
+    fn of(text: &str, offset: usize) -> Self {
+        let place = Self::all(text, std::iter::once(offset)).pop();
+        place.unwrap_or(Self { line: 1, column: 1 })
     }
 }
 

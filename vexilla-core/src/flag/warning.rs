@@ -93,6 +93,11 @@ struct Found {
 }
 
 impl Warnings {
+    /// A list of flags begins, in place of one before it.
+    pub(super) fn list(&mut self) {
+        self.flags.clear();
+    }
+
     /// Remembers where the next flag begins.
     pub(super) fn flag(&mut self, offset: usize) {
         self.flags.push(offset);
@@ -147,9 +152,14 @@ impl Warnings {
 
     /// The warnings in the order of the text; the flags are as they were read.
     pub(super) fn finish(mut self, text: &str, flags: &[Flag]) -> Vec<DocumentWarning> {
+        let mut splitting = 0;
         let without_id = flags.iter().zip(&self.flags).enumerate();
         for (index, (flag, offset)) in without_id {
-            if flag.id == 0 && flag.segments.iter().any(splits) && self.found.len() < MAX_WARNINGS {
+            if splitting == MAX_WARNINGS {
+                break;
+            }
+            if flag.id == 0 && flag.segments.iter().any(splits) {
+                splitting += 1;
                 let key = quoted(&flag.key);
                 self.found.push(Found {
                     kind: DocumentWarningKind::SplitWithoutId,
@@ -163,12 +173,14 @@ impl Warnings {
             }
         }
         self.found.sort_by_key(|found| found.offset);
-        let warning = |found: Found| DocumentWarning {
+        self.found.truncate(MAX_WARNINGS);
+        let places = Place::all(text, self.found.iter().map(|found| found.offset));
+        let warning = |(found, place): (Found, Place)| DocumentWarning {
             kind: found.kind,
             message: found.message,
-            place: Place::of(text, found.offset),
+            place,
         };
-        self.found.into_iter().map(warning).collect()
+        self.found.into_iter().zip(places).map(warning).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -21,6 +21,10 @@ use super::unix::BoundSocket;
 
 /// How long a client may take to send its request while others wait for its place.
 const SENDING_TIME: Duration = Duration::from_millis(100);
+
+/// How many connections the system keeps that are not accepted yet, if it allows
+/// so many.
+const BACKLOG: u32 = 1024;
 
 /// How long nothing is accepted after a connection could not be.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -77,8 +81,9 @@ impl ListenerOptions {
 
     /// Sets how many connections are served at a time. Another one waits until one
     /// of them ends, or closes the one that has been sending its request for the
-    /// longest time, once that is more than 100 ms: clients that open connections
-    /// and send nothing do not delay a probe. At least one. Default: 64.
+    /// longest time, once that is more than 100 ms. So clients that open
+    /// connections and send nothing, up to about 600 a second by default, do not
+    /// keep out a probe. At least one. Default: 64.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections.max(1);
         self
@@ -141,7 +146,7 @@ impl<E: Endpoints> Listener<E> {
             return Err(OpsError::NotLoopback(address));
         }
         let failed = |error| OpsError::Bind(address, error);
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let listener = listen(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         tracing::info!(%address, "listening");
         Ok(Self::spawn(address, listener, endpoints, options))
@@ -262,6 +267,19 @@ impl<E, A: fmt::Debug> fmt::Debug for Listener<E, A> {
             .field("address", &self.address)
             .finish_non_exhaustive()
     }
+}
+
+/// Listens as [`TcpListener::bind`] does, with a longer queue.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // On Windows others could take the address.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Connections that are served, and those of them whose requests have not come in.

@@ -89,8 +89,8 @@ pub(crate) struct Needs {
     /// The memory of its compiled constraints, in bytes: as far as they were
     /// compiled.
     bytes: u64,
-    /// There was not so much memory.
-    is_refused: bool,
+    /// There was not so much memory, after the flags before it had taken so much.
+    refused_after: Option<u64>,
     /// It has that memory: else it is invalid.
     is_held: bool,
 }
@@ -173,9 +173,14 @@ impl<'m> Patterns<'m> {
 
     /// Takes over what a flag needs that did not change; `false` if it does not
     /// come to the same within the limits, so that the flag has to be compiled
-    /// again.
+    /// again. If there was no memory for it, where that ends decides which of its
+    /// patterns count.
     pub(crate) fn keep(&mut self, needs: &Needs) -> bool {
-        let is_same = self.fits(needs.bytes) != needs.is_refused
+        let is_same = match needs.refused_after {
+            Some(taken) => self.constraint_bytes == taken,
+            None => self.fits(needs.bytes),
+        };
+        let is_same = is_same
             && needs
                 .patterns
                 .iter()
@@ -194,7 +199,9 @@ impl<'m> Patterns<'m> {
     pub(crate) fn take(&mut self, bytes: u64) -> Result<(), String> {
         let bytes = self.of_flag.bytes.saturating_add(bytes);
         self.of_flag.bytes = bytes;
-        self.of_flag.is_refused |= !self.fits(bytes);
+        if !self.fits(bytes) {
+            self.of_flag.refused_after = Some(self.constraint_bytes);
+        }
         self.exceeded().map_or(Ok(()), Err)
     }
 
@@ -208,7 +215,7 @@ impl<'m> Patterns<'m> {
     /// compiled; `None` if there is. It is the same whatever the other flags of
     /// the set are.
     pub(crate) fn exceeded(&self) -> Option<String> {
-        self.of_flag.is_refused.then(|| {
+        self.of_flag.refused_after.map(|_| {
             let limit = self.limits.constraint_set_bytes;
             format!(
                 "the compiled constraints take more memory than those of the flags before it \

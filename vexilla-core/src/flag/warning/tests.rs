@@ -98,6 +98,35 @@ fn warnings_are_few_and_short() {
 }
 
 #[test]
+fn each_kind_has_its_warnings_and_the_first_in_the_text_are_given() {
+    let split = r#"{"Segments":[{"RolloutPercent":50}]}"#;
+    let unknown: Vec<_> = (0..150).map(|n| format!("\n{{\"x{n}\":1}}")).collect();
+    let document = format!("{{\"Flags\":[{split},{}]}}", unknown.join(","));
+    let warnings = warnings(&document);
+    assert_eq!(warnings.len(), MAX_WARNINGS);
+    assert_eq!(
+        (warnings[0].kind(), warnings[0].line()),
+        (SplitWithoutId, 1)
+    );
+    assert_eq!(
+        (warnings[99].kind(), warnings[99].line()),
+        (UnknownMember, 100)
+    );
+}
+
+#[test]
+fn a_second_list_of_flags_is_counted_anew() {
+    for first in [r#"[{"Key":"a"},{"Key":"b"}]"#, "null"] {
+        let document = format!("{{\"Flags\":{first},\n\"Flags\":[{{\"Keyy\":1}}]}}");
+        let message = &messages(&document)[0];
+        assert!(
+            message.starts_with("line 2, column 11: Flags[0] has"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
 fn distances_are_those_of_levenshtein() {
     for (from, to, expected) in [
         ("", "", 0),
@@ -113,6 +142,20 @@ fn distances_are_those_of_levenshtein() {
 }
 
 proptest! {
+    #[test]
+    fn places_are_counted_in_one_pass_as_one_by_one(text in "[a\r\n\té🚩]{0,40}", mut offsets in prop::collection::vec(0_usize..80, 0..10)) {
+        offsets.retain(|offset| *offset < text.len());
+        offsets.sort_unstable();
+        let one = |offset: &usize| {
+            let begin = (0..=*offset).rev().find(|at| text.is_char_boundary(*at)).unwrap();
+            let before = &text[..begin];
+            let line = before.rsplit('\n').next().unwrap();
+            Place { line: before.split('\n').count(), column: line.chars().count() + 1 }
+        };
+        let expected: Vec<_> = offsets.iter().map(one).collect();
+        prop_assert_eq!(Place::all(&text, offsets.into_iter()), expected);
+    }
+
     /// What is asked for besides changes nothing of what is read.
     #[test]
     fn a_document_is_read_the_same_with_warnings(text in r#"(\{|\}|\[|\]|,|:|"Flags"|"Key"|"Tags"|"x"|1|null){0,30}"#) {
