@@ -34,8 +34,9 @@ fn within() -> Option<Row> {
     let service = Service::start(settings_of(source(&proxy, 15)), FLAGS);
     proxy.answer(&Answer::status(503));
     let fault = Instant::now();
-    thread::sleep(OUTAGE);
+    thread::sleep(OUTAGE / 2);
     flagr.set_enabled(1, false);
+    thread::sleep(OUTAGE / 2);
     service.expect(1, Expected::Off);
     proxy.heal();
     proxy.delay_export(FETCH);
@@ -43,7 +44,7 @@ fn within() -> Option<Row> {
 
     let bar = FETCH + Duration::from_millis(6_500);
     let mut row = Row::new(
-        "a fetch of 12 s (time-out 15 s) after an outage of 40 s",
+        "a fetch of 12 s (time-out 15 s) after an outage of 40 s with a change",
         "right ≤ 18.5 s after the outage",
     );
     row.measured(service.since(fault).losses());
