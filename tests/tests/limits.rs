@@ -338,7 +338,7 @@ fn the_limit_on_cel_is_for_all_expressions_of_an_evaluation_and_can_be_raised() 
             .is_beyond_limits()
     );
 
-    // What is left after one expression was refused is for the next.
+    // The budget that a refused expression did not use is there for the next.
     let limits = Limits::new().cel_work(500);
     let flags = vexilla(1, &limits).flags(with_list(10));
     let other = flags.evaluate("other");

@@ -317,7 +317,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// The same, told what key was asked for.
+    /// The same, for this key.
     #[inline]
     pub(crate) fn asked_by(self, key: &'a str) -> Self {
         Self { asked: key, ..self }

@@ -184,8 +184,9 @@ pub(super) struct Detector {
     /// when answers are compared.
     outdated: Contents,
     base: Base,
-    /// Flags, with their `SnapshotID`, that an answer lacked which may be that of a
-    /// replica that has never had them, and until when their loss may be taken back.
+    /// Flags, with their `SnapshotID`, whose loss an ID explained though the answer
+    /// may be that of a replica that has never had them, and until when the loss may
+    /// be taken back.
     unsure: Vec<((u64, u64), Instant)>,
     /// The loaded flags are those of a restored copy.
     restored: bool,
@@ -320,6 +321,7 @@ impl Detector {
             self.confirmed = None;
             self.announced = None;
             self.newest = 0;
+            self.unsure.clear();
             self.note(answer.latest, answer.occasion, now);
         }
         self.unexplained.retain(|id| !contents.has(*id));
@@ -338,15 +340,15 @@ impl Detector {
                 true => self.times.loss_confirmation,
                 false => self.times.full_interval,
             };
-            if let (true, Some(until)) = (is_earlier, now.checked_add(time)) {
-                let missing = before.difference(contents).missing.into_iter();
-                self.unsure.extend(missing.map(|flag| (flag, until)));
-            }
             self.compare_until = now.checked_add(time).max(self.compare_until);
             self.lost_at = Some(now);
-            if reason.is_unexplained() || answer.latest.is_none() {
-                let missing = before.difference(contents).missing;
-                self.unexplained.extend(missing.iter().map(|(id, _)| *id));
+            let missing = before.difference(contents).missing.into_iter();
+            if reason.is_unexplained() {
+                self.unexplained.extend(missing.map(|(id, _)| id));
+            } else if let (true, Some(_), Some(until)) =
+                (is_earlier, answer.latest, now.checked_add(time))
+            {
+                self.unsure.extend(missing.map(|flag| (flag, until)));
             }
         }
         if before.as_ref().is_some_and(Contents::is_empty) {
@@ -381,9 +383,8 @@ impl Detector {
             let until = now.checked_add(self.times.full_interval);
             self.compare_until = until.max(self.compare_until);
         }
-        let there = loaded;
         self.unsure
-            .retain(|((id, _), until)| now < *until && !there.has(*id));
+            .retain(|((id, _), until)| now < *until && !loaded.has(*id));
         let unsure = self.unsure.iter().map(|(flag, _)| *flag);
         self.base = Base::new(loaded.clone(), self.confirmed).with_deleted(unsure);
     }

@@ -96,13 +96,13 @@ impl VexillaBuilder {
         self
     }
 
-    /// How old flags may be to be served at all, counted from the last check
-    /// that succeeded; never less than three poll intervals. Older ones give way to
+    /// How long flags are served at all while the source does not answer, counted
+    /// from its last answer; never less than three poll intervals. Then they give way to
     /// the [`embedded`](Self::embedded) ones and the
     /// [`emergency_default`](Self::emergency_default)s until the source is back.
     ///
-    /// Only time in which the source does not answer counts. In an outage flags give
-    /// way at once. After a process was suspended they give way one second after
+    /// The time in which the source answers, and has nothing better than the loaded
+    /// flags, does not count. In an outage flags give way at once. After a process was suspended they give way one second after
     /// their age was noticed, so that the source can be checked first. Default:
     /// without end.
     pub fn max_stale(mut self, age: Duration) -> Self {

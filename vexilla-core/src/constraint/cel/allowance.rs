@@ -1,9 +1,9 @@
 //! What running expressions may cost.
 //!
-//! CEL has no loop without an end, but loops in loops over lists that come with requests. So
-//! whatever can multiply is paid for before it is done: each run by the size of its expression, each
-//! round of a comprehension by the size of its body, each use of a value by the size of the value.
-//! All expressions of an evaluation pay out of one allowance,
+//! Every CEL loop ends, but loops nest, over lists that come with requests. So each step whose cost
+//! can multiply is charged before it is taken: a run by the size of its expression, a round of a
+//! comprehension by the size of its body, a use of a value by the size of the value. All expressions
+//! of an evaluation share one budget,
 //! [`Limits::cel_work`](crate::Limits::cel_work).
 //!
 //! The functions that pay are called by the interpreter, which hands them nothing of ours: what is
@@ -46,7 +46,7 @@ pub(super) fn begin(left: Work) {
     RUN.set(Run { left, beyond: None });
 }
 
-/// What is left when a run ends.
+/// The budget that a run has not used.
 pub(super) fn left() -> Work {
     RUN.get().left
 }

@@ -266,9 +266,9 @@ impl Detector {
         // What the latest ID explained was a deletion, as far as anybody can tell.
         let explained = self.confirmation(settling.max(self.times.full_interval), now);
         let returning = self.returning.iter().any(|(id, streak)| {
-            let needed = match self.unexplained.contains(id) {
-                true => unexplained,
-                false => explained,
+            let needed = match self.has_ids && !self.unexplained.contains(id) {
+                true => explained,
+                false => unexplained,
             };
             !streak.confirms(needed)
         });

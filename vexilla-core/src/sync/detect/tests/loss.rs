@@ -717,3 +717,39 @@ fn an_id_that_fell_for_a_while_does_no_lasting_harm() {
         assert_eq!(case.doubt(), None, "{second}");
     }
 }
+
+#[test]
+fn an_accepted_loss_that_is_taken_back_explains_no_other_loss() {
+    for edit in [true, false] {
+        let mut case = fifty();
+        // The ten newest flags are lost, and no ID says why.
+        case.check(Some(50), &flags(1..=40), Occasion::Accept);
+        let mut latest = 50;
+        for _ in 0..20 {
+            case.after(1_000).poll(Some(latest), &flags(1..=40));
+        }
+        // They are back, in an answer that is current or not.
+        latest = if edit { 51 } else { 52 };
+        let whole = edited(&flags(1..=50), 50, if edit { 51 } else { 50 });
+        for _ in 0..20 {
+            case.after(1_000).poll(Some(latest), &whole);
+        }
+        assert_eq!(case.flags, contents(&whole));
+        let torn: Vec<_> = whole.iter().copied().filter(|flag| flag.0 > 10).collect();
+        let verdict = case.after(1_000).check(Some(latest), &torn, Occasion::Full);
+        assert_eq!(verdict, SUSPICIOUS, "{edit}");
+    }
+}
+
+#[test]
+fn without_ids_nothing_is_remembered_of_flags_that_come_and_go() {
+    let mut case = Case::empty();
+    case.poll(None, &flags(1..=50));
+    for id in 100..200 {
+        let more: Vec<_> = flags(1..=50).into_iter().chain([(id, id)]).collect();
+        case.after(60_000).poll(None, &more);
+        case.after(60_000).poll(None, &flags(1..=50));
+    }
+    assert_eq!(case.flags, contents(&flags(1..=50)));
+    assert!(case.detector.unsure.is_empty() && case.detector.unexplained.is_empty());
+}
