@@ -182,8 +182,7 @@ fn no_layer_shows_what_flags_say() {
     let flags: Flags = vexilla.flags(context());
     show_little![
         vexilla_axum::VexillaLayer::new(vexilla.clone()).context(ContextRules::new()),
-        vexilla_axum::Flags(flags.clone()),
         vexilla_actix::VexillaLayer::new(vexilla),
-        vexilla_actix::Flags(flags),
+        flags,
     ];
 }

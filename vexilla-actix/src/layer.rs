@@ -8,10 +8,8 @@ use std::task::{Context, Poll};
 use actix_web::HttpMessage;
 use actix_web::dev::{Service, ServiceRequest, Transform};
 use vexilla_core::Vexilla;
-use vexilla_core::request::ContextRules;
-
-use crate::flags::{RequestFlags, flags_from};
-use crate::settings::Settings;
+use vexilla_core::request::actix::{RequestFlags, flags_from};
+use vexilla_core::request::{ContextRules, LayerSettings};
 
 /// Gives every request its flags, as middleware: `App::new().wrap(layer)`.
 ///
@@ -32,7 +30,7 @@ use crate::settings::Settings;
 /// middleware that is wrapped last stands outermost.
 #[derive(Debug, Clone)]
 pub struct VexillaLayer {
-    settings: Arc<Settings>,
+    settings: Arc<LayerSettings>,
 }
 
 impl VexillaLayer {
@@ -40,14 +38,14 @@ impl VexillaLayer {
     #[must_use]
     pub fn new(vexilla: Vexilla) -> Self {
         Self {
-            settings: Arc::new(Settings::new(vexilla)),
+            settings: Arc::new(LayerSettings::new(vexilla)),
         }
     }
 
     /// Sets what of a request becomes entity and attributes.
     #[must_use]
     pub fn context(self, rules: ContextRules) -> Self {
-        self.set(|settings| settings.set_rules(rules))
+        self.set(|settings| settings.rules = rules)
     }
 
     /// Makes the context in the layer and leaves [`Flags`](vexilla_core::Flags)
@@ -57,7 +55,7 @@ impl VexillaLayer {
         self.set(|settings| settings.eager = true)
     }
 
-    fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+    fn set(mut self, change: impl FnOnce(&mut LayerSettings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
     }
@@ -73,7 +71,7 @@ impl<S: Service<ServiceRequest>> Transform<S, ServiceRequest> for VexillaLayer {
     fn new_transform(&self, inner: S) -> Self::Future {
         ready(Ok(VexillaService {
             inner,
-            settings: Rc::new(Settings::clone(&self.settings)),
+            settings: Rc::new(LayerSettings::clone(&self.settings)),
         }))
     }
 }
@@ -84,7 +82,7 @@ pub struct VexillaService<S> {
     inner: S,
     /// A copy for this worker, which its requests share without atomic
     /// operations.
-    settings: Rc<Settings>,
+    settings: Rc<LayerSettings>,
 }
 
 impl<S: Service<ServiceRequest>> Service<ServiceRequest> for VexillaService<S> {

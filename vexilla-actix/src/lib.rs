@@ -2,17 +2,12 @@
 // docs.rs shows which feature an item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod extract;
-mod flags;
 mod layer;
 #[cfg(feature = "ops")]
 pub mod ops;
-mod settings;
-mod view;
 
-pub use extract::Flags;
-pub use flags::{FlagsFromError, HasFlags, flags_from};
 pub use layer::{VexillaLayer, VexillaService};
+pub use vexilla_core::request::FlagsFromError;
+pub use vexilla_core::request::actix::{HasFlags, flags_from};
 #[doc(inline)]
 pub use vexilla_core::*;
-pub use view::RequestExtensions;

@@ -61,8 +61,6 @@ pub use vexilla_core::ops::*;
 #[doc(inline)]
 pub use vexilla_tower::ops::{Listener, ListenerOptions, OpsListener, WebhookListener};
 
-use crate::view::ActixRequest;
-
 /// A scope of the operations endpoints, below a path such as `/internal`.
 pub fn scope(path: &str, operations: Operations) -> Scope {
     let nothing = route(operations.clone(), 0);
@@ -108,10 +106,7 @@ async fn answer(
 ) -> OpsResponse {
     // As it was sent: what matches in actix is decoded in part.
     let path = last_segments(request.uri().path(), segments);
-    let refusal = {
-        let parts = ActixRequest::of_request(request);
-        endpoints.refuse(&OpsRequest::new(&parts).path(path))
-    };
+    let refusal = { endpoints.refuse(&OpsRequest::new(request).path(path)) };
     if let Some(refusal) = refusal {
         return refusal;
     }
@@ -121,10 +116,7 @@ async fn answer(
         Ok(Err(_)) => return OpsResponse::broken_off(),
         Err(_) => return OpsResponse::too_large(limit),
     };
-    let answer = {
-        let parts = ActixRequest::of_request(request);
-        endpoints.handle(OpsRequest::new(&parts).path(path).body(&body))
-    };
+    let answer = { endpoints.handle(OpsRequest::new(request).path(path).body(&body)) };
     answer.await
 }
 

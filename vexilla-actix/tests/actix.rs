@@ -16,10 +16,9 @@ use actix_web::web::{self, get, resource, scope};
 use actix_web::{App, Error, HttpMessage, HttpRequest};
 use common::{FLAG, layer, read, rules, vexilla};
 use vexilla_actix::flag::Flag;
-use vexilla_actix::request::{ContextRules, MISSING_LAYER, header};
+use vexilla_actix::request::{ContextRules, header};
 use vexilla_actix::{
-    EmptyEntity, EvaluationContext, Flags, FlagsFromError, RequestExtensions, Vexilla,
-    VexillaLayer, flags_from,
+    EmptyEntity, EvaluationContext, Flags, FlagsFromError, Vexilla, VexillaLayer, flags_from,
 };
 
 fn fixed(value: bool) -> VexillaLayer {
@@ -45,11 +44,7 @@ fn authenticated() -> VexillaLayer {
     let entity = ContextRules::new()
         .entity_with(|request| request.extension::<User>().map(|user| user.0.to_owned()));
     let rules = entity.with(|request, context| {
-        context.set("user", request.extension::<User>().map(|user| user.0));
-        // Even a change must find them free; a guard can make none.
-        if let Some(request) = request.native().downcast_ref::<HttpRequest>() {
-            request.extensions_mut().insert("a mark");
-        }
+        context.set("user", request.local_extension::<User>().map(|user| user.0));
     });
     VexillaLayer::new(vexilla()).context(rules)
 }
@@ -135,9 +130,11 @@ async fn a_request_that_reads_no_flag_makes_no_context() {
 #[actix_web::test]
 async fn without_the_layer_a_handler_rejects_with_the_fix() {
     let app = App::new().route("/", get().to(read));
-    let rejection = (StatusCode::INTERNAL_SERVER_ERROR, MISSING_LAYER.to_owned());
+    let rejection = (
+        StatusCode::INTERNAL_SERVER_ERROR,
+        FlagsFromError::MissingLayer.to_string(),
+    );
     assert_eq!(answer!(app, "/", "7"), rejection);
-    assert_eq!(FlagsFromError::MissingLayer.to_string(), MISSING_LAYER);
     let request = TestRequest::default().to_http_request();
     assert_eq!(
         flags_from(&request).unwrap_err(),
@@ -314,14 +311,21 @@ async fn rules_that_read_flags_get_an_error_and_the_request_gets_its_flags() {
         let context = flags.context();
         format!("{} {:?}", context.entity_id(), context.attribute("error"))
     }
+    fn leave_request<S: Service<ServiceRequest>>(request: ServiceRequest, next: &S) -> S::Future {
+        let http_request = request.request().clone();
+        request.extensions_mut().insert(http_request);
+        next.call(request)
+    }
     let rules = ContextRules::new().with(|request, context| {
-        let within = request.native().downcast_ref::<HttpRequest>();
-        let error = within.and_then(|within| flags_from(within).err());
+        let within = request.local_extension::<HttpRequest>().unwrap();
+        // Even a change must find the extensions free.
+        within.extensions_mut().insert("a mark");
+        let error = flags_from(&within).err();
         context.set("error", error.map(|error| format!("{error:?}")));
     });
     let app = App::new()
         .wrap(VexillaLayer::new(vexilla()).context(rules))
-        .route("/", get().to(answer));
+        .service(resource("/").wrap_fn(leave_request).get(answer));
     assert_eq!(body!(app, "/", "7"), r#"7 Some(String("ReadInRules"))"#);
 }
 
@@ -354,7 +358,7 @@ async fn flags_are_there_after_the_handler() {
 async fn eager_leaves_flags_in_the_extensions() {
     async fn handler(request: HttpRequest) -> String {
         // What the extractor derefs to.
-        let flags = request.extensions().get().cloned().map(Flags);
+        let flags = request.extensions().get::<Flags>().cloned();
         format!("{:?}", flags.map(|flags| flags.bool(FLAG)))
     }
     let app = |layer| {

@@ -16,12 +16,11 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt};
 use vexilla_axum::flag::{Constraint, Flag, Segment, Variant};
-use vexilla_axum::request::{ContextRules, MISSING_LAYER};
+use vexilla_axum::request::ContextRules;
 use vexilla_axum::{
-    EvaluationContext, Flags, MissingLayerRejection, RequestExtensions, Vexilla, VexillaLayer,
-    flags_from,
+    EvaluationContext, Flags, FlagsFromError, PeerAddr, Vexilla, VexillaLayer, flags_from,
 };
 
 const FLAG: &str = "new-feature";
@@ -130,12 +129,14 @@ async fn a_handler_with_state_gets_flags() {
 #[tokio::test]
 async fn without_the_layer_a_handler_rejects_with_the_fix() {
     let app = Router::new().route("/", get(read));
-    let rejection = (StatusCode::INTERNAL_SERVER_ERROR, MISSING_LAYER.to_owned());
+    let error = FlagsFromError::MissingLayer;
+    let rejection = (StatusCode::INTERNAL_SERVER_ERROR, error.body_text());
     assert_eq!(answer(app, "/", "7").await, rejection);
-    assert_eq!(MissingLayerRejection.to_string(), MISSING_LAYER);
+    assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(error.to_string(), error.body_text());
     assert_eq!(
-        MISSING_LAYER,
-        "no feature flags in this request: no VexillaLayer stands around its route; add \
+        error.body_text(),
+        "no feature flags in this request: the route is not wrapped in a VexillaLayer; add \
          VexillaLayer::new(vexilla) with .layer(…) (axum, tower) or .wrap(…) (actix-web)"
     );
 }
@@ -175,7 +176,13 @@ async fn middleware_inside_of_the_layer_reads_the_same_flags() {
     let refused = answer(app().layer(layer()), "/", "8").await;
     assert_eq!(refused.0, StatusCode::NOT_FOUND);
     let missing = answer(app(), "/", "7").await;
-    assert_eq!(missing, (StatusCode::IM_A_TEAPOT, MISSING_LAYER.to_owned()));
+    assert_eq!(
+        missing,
+        (
+            StatusCode::IM_A_TEAPOT,
+            FlagsFromError::MissingLayer.body_text()
+        )
+    );
 
     // Middleware can extract as well.
     async fn extracting(flags: Flags, request: Request, next: Next) -> Response {
@@ -201,23 +208,51 @@ async fn of_two_layers_the_inner_one_wins() {
 }
 
 #[tokio::test]
-async fn the_path_is_whole_where_it_is_read_outside_of_nested_routers() {
+async fn the_path_is_the_one_that_was_sent_in_nested_routers_whoever_reads_first() {
     async fn path(flags: Flags) -> String {
         format!("{:?}", flags.context().attribute("path"))
     }
+    async fn look(request: Request, next: Next) -> Response {
+        assert!(flags_from(&request).is_ok());
+        next.run(request).await
+    }
     let nested = || Router::new().route("/there", get(path));
-    let eager = Router::new()
-        .nest("/here", nested())
-        .layer(fixed(true).eager());
+    let looking = || middleware::from_fn(look);
+    let layer = || fixed(true);
+    let outside = |router: Router| Router::new().nest("/here", router);
+    for (place, app) in [
+        ("the handler", outside(nested()).layer(layer())),
+        ("an eager layer", outside(nested()).layer(layer().eager())),
+        (
+            "middleware outside of the router",
+            outside(nested()).layer(looking()).layer(layer()),
+        ),
+        (
+            "middleware of the nested router",
+            outside(nested().layer(looking())).layer(layer()),
+        ),
+        ("a layer inside", outside(nested().layer(layer()))),
+        (
+            "an eager layer inside",
+            outside(nested().layer(layer().eager())),
+        ),
+        (
+            "a service",
+            Router::new().nest_service("/here", nested()).layer(layer()),
+        ),
+    ] {
+        let answer = body(app, "/here/there?x=1", "7").await;
+        assert_eq!(answer, "Some(String(\"/here/there\"))", "{place}");
+    }
+    // No router stands around it.
+    let request = Request::get("/alone").body(Body::empty()).unwrap();
+    let service = layer().layer(tower::service_fn(async |request: Request| {
+        let flags = flags_from(&request).unwrap();
+        Ok::<_, std::convert::Infallible>(path(flags).await)
+    }));
     assert_eq!(
-        body(eager, "/here/there?x=1", "7").await,
-        "Some(String(\"/here/there\"))"
-    );
-    // axum shows a nested router the rest alone.
-    let late = Router::new().nest("/here", nested()).layer(fixed(true));
-    assert_eq!(
-        body(late, "/here/there?x=1", "7").await,
-        "Some(String(\"/there\"))"
+        service.oneshot(request).await.unwrap(),
+        "Some(String(\"/alone\"))"
     );
 }
 
@@ -261,7 +296,7 @@ async fn flags_go_into_a_task() {
 async fn flags_are_extracted_from_parts() {
     let (mut parts, ()) = Request::new(()).into_parts();
     let rejection = Flags::from_request_parts(&mut parts, &()).await;
-    assert_eq!(rejection.unwrap_err(), MissingLayerRejection);
+    assert_eq!(rejection.unwrap_err(), FlagsFromError::MissingLayer);
 }
 
 #[tokio::test]
@@ -294,7 +329,7 @@ async fn headers_that_are_no_text_or_huge_are_safe_over_a_socket() {
     }
 }
 
-#[cfg(feature = "axum")]
+#[cfg(feature = "connect-info")]
 #[tokio::test]
 async fn the_peer_is_that_of_the_connection() {
     async fn peer(flags: Flags) -> String {
@@ -302,11 +337,8 @@ async fn the_peer_is_that_of_the_connection() {
     }
     let app = |layer: VexillaLayer| Router::new().route("/", get(peer)).layer(layer);
     for (layer, address) in [
-        (
-            layer().peer_addr(vexilla_axum::connect_info),
-            "Some(String(\"127.0.0.1\"))",
-        ),
-        (layer(), "None"),
+        (layer(), "Some(String(\"127.0.0.1\"))"),
+        (layer().peer_addr(|_| None), "None"),
     ] {
         let mut stream = serve(app(layer)).await;
         stream
@@ -315,9 +347,11 @@ async fn the_peer_is_that_of_the_connection() {
             .unwrap();
         read_until(&mut stream, address).await;
     }
-    // Where nothing knows of connections.
-    let unknown = app(layer().peer_addr(vexilla_axum::connect_info));
-    assert_eq!(body(unknown, "/", "7").await, "None");
+    // Where nothing knows of connections, or something else does.
+    assert_eq!(body(app(layer()), "/", "7").await, "None");
+    let addr = PeerAddr(SocketAddr::from(([192, 0, 2, 7], 4711)));
+    let known = app(layer()).layer(axum::Extension(addr));
+    assert_eq!(body(known, "/", "7").await, "Some(String(\"192.0.2.7\"))");
 }
 
 #[tokio::test]

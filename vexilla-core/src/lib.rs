@@ -30,6 +30,7 @@ mod overrides;
 mod persist;
 mod reason;
 mod regular_file;
+#[cfg(feature = "http")]
 pub mod request;
 mod snapshot;
 mod source;

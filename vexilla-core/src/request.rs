@@ -1,9 +1,9 @@
-//! From a request to a context, in whatever framework.
+//! From a request to its context and its flags, in whatever framework.
 //!
-//! An adapter shows a request as a [`RequestView`]; [`ContextRules`] say what
-//! of it becomes the entity and the attributes. By default the entity is the
-//! `x-user-id` header, else the `user_id` cookie, and the attributes are
-//! `user_agent`, `path`, `method` and, where known, `remote_addr`.
+//! [`ContextRules`] say what of a request becomes the entity and the attributes.
+//! By default the entity is the `x-user-id` header, else the `user_id` cookie, and
+//! the attributes are `user_agent`, `path`, `method` and, where known,
+//! `remote_addr`. Rules and their closures see every request as a [`RequestView`].
 //!
 //! **Headers and cookies can be forged.** Whoever can name the entity can pick
 //! the variant; where that matters, take the entity from what an
@@ -12,186 +12,162 @@
 //! ```
 //! use vexilla_core::request::{ContextRules, header};
 //!
+//! #[derive(Clone)]
+//! struct User {
+//!     id: String,
+//! }
+//!
 //! let rules = ContextRules::new()
-//!     // With the adapters' `extension`: request.extension::<User>()
-//!     .entity_with(|request| request.header("x-authenticated-user").map(Into::into))
+//!     .entity_with(|request| request.extension::<User>().map(|user| user.id))
 //!     .attribute("plan", header("x-plan"))
 //!     .attribute("age", header("x-age").number());
 //! ```
+//!
+//! Rules can be tried without a server:
+//!
+//! ```
+//! use vexilla_core::request::{ContextRules, RequestView};
+//!
+//! # fn main() -> Result<(), http::Error> {
+//! let request = http::Request::get("/cart").header("x-user-id", "user-1").body(())?;
+//! let context = ContextRules::new().context(&RequestView::from(&request));
+//! assert_eq!(context.entity_id(), "user-1");
+//! # Ok(())
+//! # }
+//! ```
 
+#[cfg(feature = "actix-web")]
+pub mod actix;
 mod address;
+mod error;
 mod field;
+mod headers;
+pub mod http;
 mod injected;
-mod nested;
+mod making;
 mod rules;
+mod settings;
 
-use std::any::Any;
-use std::borrow::Cow;
 use std::net::SocketAddr;
 
+pub use error::FlagsFromError;
 pub use field::{Field, cookie, header};
+pub use headers::{HeaderNames, HeaderValues};
 pub use injected::InjectedContext;
-pub use nested::ReadInRules;
 pub use rules::ContextRules;
+#[doc(hidden)]
+pub use settings::LayerSettings;
 
-/// What a handler is told when no Vexilla layer stands around its route.
-pub const MISSING_LAYER: &str = "no feature flags in this request: no VexillaLayer stands around its route; add VexillaLayer::new(vexilla) with .layer(…) (axum, tower) or .wrap(…) (actix-web)";
-
-/// The header that cookies come in.
-const COOKIE: &str = "cookie";
-
-/// A request as an adapter sees it.
-pub trait RequestParts {
-    /// The method, in capital letters.
-    fn method(&self) -> &str;
-
-    /// The path, without the query, as it was sent.
-    fn path(&self) -> &str;
-
-    /// The query, without `?`.
-    fn query(&self) -> Option<&str>;
-
-    /// Calls `each` with every header: its name in small letters, and its
-    /// value, which may be no text.
-    fn each_header(&self, each: &mut dyn FnMut(&str, &[u8]));
-
-    /// The values of the headers of this name, in small letters, in order, up
-    /// to the first for which `each` gives `false`.
-    ///
-    /// The name may stand at `position` of [`ContextRules::header_names`]: a
-    /// hint for adapters that have prepared those to be looked up faster. The
-    /// rules that ask may be others, so that the name must be compared.
-    fn headers_named(
-        &self,
-        name: &str,
-        position: Option<usize>,
-        each: &mut dyn FnMut(&[u8]) -> bool,
-    );
-
-    /// The address of the other end of the connection.
-    fn peer_addr(&self) -> Option<SocketAddr>;
-
-    /// The framework's request, for the adapter's own access to extensions.
-    fn native(&self) -> &dyn Any;
-}
+use headers::{COOKIE, HeaderName};
 
 /// A request as rules and closures see it, the same in every framework.
 #[derive(Clone, Copy)]
 pub struct RequestView<'a> {
-    parts: &'a dyn RequestParts,
+    head: Head<'a>,
+}
+
+/// What a framework knows of a request before its body.
+#[derive(Clone, Copy)]
+enum Head<'a> {
+    Http(http::Head<'a>),
+    #[cfg(feature = "actix-web")]
+    Actix(actix::Head<'a>),
+}
+
+/// Reads the same of the head of either framework.
+macro_rules! of_head {
+    ($view:expr, $head:ident => $read:expr) => {
+        match &$view.head {
+            Head::Http($head) => $read,
+            #[cfg(feature = "actix-web")]
+            Head::Actix($head) => $read,
+        }
+    };
 }
 
 impl<'a> RequestView<'a> {
-    /// A view of what an adapter shows.
-    #[must_use]
-    pub fn new(parts: &'a dyn RequestParts) -> Self {
-        Self { parts }
-    }
-
     /// The method, in capital letters.
     #[must_use]
     pub fn method(&self) -> &'a str {
-        self.parts.method()
+        of_head!(self, head => head.method())
     }
 
     /// The path, without the query, as it was sent.
     #[must_use]
     pub fn path(&self) -> &'a str {
-        self.parts.path()
+        of_head!(self, head => head.path())
     }
 
     /// The query, without `?`.
     #[must_use]
     pub fn query(&self) -> Option<&'a str> {
-        self.parts.query()
+        of_head!(self, head => head.query())
     }
 
     /// The address of the other end of the connection, where the framework
     /// knows it. Behind a proxy that is the proxy.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.parts.peer_addr()
+        of_head!(self, head => head.peer_addr())
     }
 
-    /// The first header of this name (in whatever case) that is UTF-8.
+    /// The first header of this name, in whatever case.
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<String> {
-        let mut found = None;
-        self.each_header_named(name, |value| {
-            found = Some(value.to_owned());
-            false
-        });
-        found
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        self.headers(name).next()
+    }
+
+    /// The first header of this name, in whatever case, that is UTF-8.
+    #[must_use]
+    pub fn header_str(&self, name: &str) -> Option<&'a str> {
+        self.headers(name)
+            .find_map(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// The values of all headers of this name, in whatever case, in their order.
+    /// Where a request of HTTP/2 has no `host`, its `:authority` is the value.
+    pub fn headers(&self, name: &str) -> HeaderValues<'a> {
+        match HeaderName::new(name) {
+            Some(name) => self.headers_of(&name),
+            None => HeaderValues::none(),
+        }
+    }
+
+    /// The names of all headers, each once, in small letters, in no order.
+    pub fn header_names(&self) -> HeaderNames<'a> {
+        of_head!(self, head => head.header_names())
     }
 
     /// The first cookie of this name that is UTF-8, as it was sent: nothing is
-    /// decoded, but double quotes around the value are taken off. Other cookies
-    /// of the header may be anything.
+    /// decoded, but double quotes around the value are taken off. All `cookie`
+    /// headers are read; other cookies in them may be anything.
     #[must_use]
-    pub fn cookie(&self, name: &str) -> Option<String> {
-        let mut found = None;
-        self.lend_cookie(name, None, |value| found = Some(value.to_owned()));
-        found
-    }
-
-    /// Calls `take` with the first cookie of this name, if there is one; for
-    /// `position` see [`RequestParts::headers_named`].
-    fn lend_cookie(&self, name: &str, position: Option<usize>, mut take: impl FnMut(&str)) {
-        self.parts.headers_named(COOKIE, position, &mut |cookies| {
+    pub fn cookie(&self, name: &str) -> Option<&'a str> {
+        self.headers_of(&COOKIE).find_map(|cookies| {
             let value = cookies.split(|byte| *byte == b';').find_map(|pair| {
                 let equals = pair.iter().position(|byte| *byte == b'=')?;
                 let (known, value) = pair.split_at(equals);
                 let is_named = known.trim_ascii() == name.as_bytes();
                 let value = value.get(1..).filter(|_| is_named)?;
                 std::str::from_utf8(value.trim_ascii()).ok()
-            });
-            let Some(value) = value else { return true };
+            })?;
             let unquoted = value
                 .strip_prefix('"')
                 .and_then(|value| value.strip_suffix('"'));
-            take(unquoted.unwrap_or(value));
-            false
-        });
+            Some(unquoted.unwrap_or(value))
+        })
     }
 
-    /// Calls `each` with the value of every header of this name (in whatever
-    /// case) that is UTF-8, until it gives `false`.
-    pub fn each_header_named(&self, name: &str, each: impl FnMut(&str) -> bool) {
-        self.lend_headers(&small_letters(Cow::Borrowed(name)), None, each);
-    }
-
-    /// [`each_header_named`](Self::each_header_named), of a name in small
-    /// letters; for `position` see [`RequestParts::headers_named`].
-    fn lend_headers(
-        &self,
-        name: &str,
-        position: Option<usize>,
-        mut each: impl FnMut(&str) -> bool,
-    ) {
-        self.parts.headers_named(name, position, &mut |value| {
-            std::str::from_utf8(value).map_or(true, &mut each)
-        });
-    }
-
-    /// Calls `each` with every header: its name in small letters, and its
-    /// value, which may be no text.
-    pub fn each_header(&self, mut each: impl FnMut(&str, &[u8])) {
-        self.parts.each_header(&mut each);
-    }
-
-    /// The framework's request, for the adapter's own access to extensions.
+    /// What middleware has put into the extensions of the request, by its type,
+    /// cloned.
     #[must_use]
-    pub fn native(&self) -> &'a dyn Any {
-        self.parts.native()
+    pub fn extension<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        of_head!(self, head => head.extension())
     }
-}
 
-/// The name of a header, as [`RequestParts`] have it.
-fn small_letters(name: Cow<'_, str>) -> Cow<'_, str> {
-    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(name.to_ascii_lowercase())
-    } else {
-        name
+    /// The values of all headers of a name that was made beforehand.
+    fn headers_of(&self, name: &HeaderName) -> HeaderValues<'a> {
+        of_head!(self, head => head.headers(name))
     }
 }
 

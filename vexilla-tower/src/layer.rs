@@ -4,14 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Extensions, Request};
+use http::{Extensions, Request, Uri};
 use tower_layer::Layer;
 use tower_service::Service;
 use vexilla_core::Vexilla;
-use vexilla_core::request::ContextRules;
-
-use crate::flags::{RequestFlags, flags_from};
-use crate::settings::Settings;
+use vexilla_core::request::http::{InExtensions, RequestFlags, flags_from};
+use vexilla_core::request::{ContextRules, LayerSettings};
 
 /// Gives every request its flags.
 ///
@@ -33,7 +31,8 @@ use crate::settings::Settings;
 /// layer outside of the router sees the whole.
 #[derive(Debug, Clone)]
 pub struct VexillaLayer {
-    settings: Arc<Settings>,
+    settings: Arc<LayerSettings>,
+    in_extensions: InExtensions,
 }
 
 impl VexillaLayer {
@@ -41,21 +40,32 @@ impl VexillaLayer {
     #[must_use]
     pub fn new(vexilla: Vexilla) -> Self {
         Self {
-            settings: Arc::new(Settings::new(vexilla)),
+            settings: Arc::new(LayerSettings::new(vexilla)),
+            in_extensions: InExtensions::default(),
         }
     }
 
     /// Sets what of a request becomes entity and attributes.
     #[must_use]
     pub fn context(self, rules: ContextRules) -> Self {
-        self.set(|settings| settings.set_rules(rules))
+        self.set(|settings| settings.rules = rules)
     }
 
     /// Sets how the address of the peer is found in the request's extensions.
     /// Default: [`PeerAddr`](crate::PeerAddr).
     #[must_use]
-    pub fn peer_addr(self, find: fn(&Extensions) -> Option<SocketAddr>) -> Self {
-        self.set(|settings| settings.find_peer = find)
+    pub fn peer_addr(mut self, find: fn(&Extensions) -> Option<SocketAddr>) -> Self {
+        self.in_extensions.peer_addr = find;
+        self
+    }
+
+    /// Sets how the URI that was sent is found in the request's extensions, where
+    /// the request may hold a part of it.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn original_uri(mut self, find: fn(&Extensions) -> Option<&Uri>) -> Self {
+        self.in_extensions.original_uri = find;
+        self
     }
 
     /// Makes the context in the layer and leaves [`Flags`](vexilla_core::Flags)
@@ -65,7 +75,7 @@ impl VexillaLayer {
         self.set(|settings| settings.eager = true)
     }
 
-    fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+    fn set(mut self, change: impl FnOnce(&mut LayerSettings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
     }
@@ -102,8 +112,11 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let VexillaLayer { settings } = &self.layer;
-        let record = RequestFlags::new(Arc::clone(settings));
+        let VexillaLayer {
+            settings,
+            in_extensions,
+        } = &self.layer;
+        let record = RequestFlags::new(Arc::clone(settings), *in_extensions);
         request.extensions_mut().insert(record);
         if settings.eager
             && let Ok(flags) = flags_from(&request)

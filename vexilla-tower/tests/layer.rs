@@ -15,10 +15,10 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_test::mock::{self, Handle, Mock, Spawn};
 use tower_test::{assert_request_eq, mock::SendResponse};
 use vexilla_tower::flag::Flag;
-use vexilla_tower::request::{ContextRules, MISSING_LAYER};
+use vexilla_tower::request::ContextRules;
 use vexilla_tower::{
-    Context, EmptyEntity, EvaluationContext, Flags, Vexilla, VexillaLayer, VexillaService,
-    flags_from,
+    Context, EmptyEntity, EvaluationContext, Flags, FlagsFromError, Vexilla, VexillaLayer,
+    VexillaService, flags_from,
 };
 
 type Inner = Mock<Request<()>, Response<()>>;
@@ -306,8 +306,8 @@ fn of_two_layers_the_inner_one_wins() {
 fn without_the_layer_the_error_names_the_fix() {
     let request = Request::new(());
     let error = flags_from(&request).unwrap_err();
-    assert_eq!(error.to_string(), MISSING_LAYER);
-    assert!(MISSING_LAYER.contains("VexillaLayer::new"));
+    assert_eq!(error, FlagsFromError::MissingLayer);
+    assert!(error.to_string().contains("VexillaLayer::new"));
     assert_eq!(flags_from(&request.into_parts().0).unwrap_err(), error);
 }
 

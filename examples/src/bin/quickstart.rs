@@ -18,9 +18,7 @@ use http::Request;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use vexilla_axum::request::{ContextRules, header};
-use vexilla_axum::{
-    FileSource, FlagrSource, Flags, Snapshot, Vexilla, VexillaLayer, bucket, connect_info,
-};
+use vexilla_axum::{FileSource, FlagrSource, Flags, Snapshot, Vexilla, VexillaLayer, bucket};
 
 /// The handler of an endpoint that has an old and a new way.
 async fn checkout(flags: Flags) -> &'static str {
@@ -81,8 +79,8 @@ fn rules() -> ContextRules {
         .attribute("age", header("x-age").number())
         .attribute("app_version", header("x-app-version"))
         .with(|request, context| {
-            let cpf = request.header("x-cpf");
-            if let Some(bucket) = cpf.and_then(|cpf| bucket::cpf(&cpf)) {
+            let cpf = request.header_str("x-cpf");
+            if let Some(bucket) = cpf.and_then(bucket::cpf) {
                 context.set("cpf_bucket", bucket);
             }
         })
@@ -116,11 +114,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/checkout", get(checkout))
         .route("/flags/{key}", get(evaluate))
         .route("/flags/{key}/explain", get(explain))
-        .layer(
-            VexillaLayer::new(vexilla)
-                .context(rules())
-                .peer_addr(connect_info),
-        );
+        .layer(VexillaLayer::new(vexilla).context(rules()));
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     print_hints(&app, &snapshot, listener.local_addr()?).await?;
     axum::serve(

@@ -2,13 +2,11 @@
 //!
 //! An input is header lines, `name: value`.
 
-use std::any::Any;
-use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use vexilla_core::request::{
-    ContextRules, InjectedContext, RequestParts, RequestView, cookie, header,
-};
+use http::Request;
+use http::header::{HeaderName, HeaderValue};
+use vexilla_core::request::{ContextRules, InjectedContext, RequestView, cookie, header};
 use vexilla_core::{EvaluationContext, ValueRef};
 
 use crate::{Recorded, Target};
@@ -61,58 +59,32 @@ fn seeds(recorded: &Recorded) -> Vec<Vec<u8>> {
     fixed.into_iter().chain(cookies).map(Into::into).collect()
 }
 
-/// A request of these headers.
+/// The headers of a request.
 pub(crate) struct Headers<'a>(pub(crate) Vec<(String, &'a [u8])>);
 
 impl<'a> Headers<'a> {
-    /// The headers of these lines; a name that no header has is passed over.
+    /// The headers of these lines; what no header has as name or value is passed
+    /// over.
     pub(crate) fn of(data: &'a [u8]) -> Self {
         let lines = data.split(|byte| *byte == b'\n');
         let headers = lines.filter_map(|line| {
             let colon = line.iter().position(|byte| *byte == b':')?;
             let (name, value) = line.split_at_checked(colon)?;
             let name = str::from_utf8(name).ok()?.to_ascii_lowercase();
-            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
             let value = value.get(1..)?.trim_ascii();
-            (!name.is_empty() && name.bytes().all(is_name)).then_some((name, value))
+            let is_header =
+                HeaderName::try_from(&name).is_ok() && HeaderValue::from_bytes(value).is_ok();
+            is_header.then_some((name, value))
         });
         Self(headers.collect())
     }
-}
 
-impl RequestParts for Headers<'_> {
-    fn method(&self) -> &str {
-        "GET"
-    }
-
-    fn path(&self) -> &str {
-        "/path"
-    }
-
-    fn query(&self) -> Option<&str> {
-        None
-    }
-
-    fn each_header(&self, each: &mut dyn FnMut(&str, &[u8])) {
-        for (name, value) in &self.0 {
-            each(name, value);
-        }
-    }
-
-    fn headers_named(&self, name: &str, _: Option<usize>, each: &mut dyn FnMut(&[u8]) -> bool) {
-        for (known, value) in &self.0 {
-            if known == name && !each(value) {
-                return;
-            }
-        }
-    }
-
-    fn peer_addr(&self) -> Option<SocketAddr> {
-        None
-    }
-
-    fn native(&self) -> &dyn Any {
-        &()
+    /// A request with these headers.
+    pub(crate) fn request(&self, method: &str, path: &str) -> Request<()> {
+        let start = Request::builder().method(method).uri(path);
+        let headers = self.0.iter();
+        let builder = headers.fold(start, |builder, (name, value)| builder.header(name, *value));
+        builder.body(()).expect("names and values of headers")
     }
 }
 
@@ -137,10 +109,11 @@ const PROBE: &str = "vexilla-fuzz-probe";
 /// - A cookie is found behind every other cookie of its header and behind every
 ///   other header, whatever those are.
 pub fn run(data: &[u8]) {
-    let mut request = Headers::of(data);
+    let mut headers = Headers::of(data);
     let rules = rules();
-    let context = rules.context(&RequestView::new(&request));
-    assert_eq!(context, rules.context(&RequestView::new(&request)));
+    let request = headers.request("GET", "/path");
+    let context = rules.context(&RequestView::from(&request));
+    assert_eq!(context, rules.context(&RequestView::from(&request)));
     for (name, value) in context.attributes() {
         let is_right = match (name, value) {
             ("plan" | "user_agent", ValueRef::String(text)) => {
@@ -162,22 +135,23 @@ pub fn run(data: &[u8]) {
         return;
     }
     let probe = format!("{PROBE}=found");
-    request.0.push(("cookie".to_owned(), probe.as_bytes()));
-    assert_probe(&request, "in a header of its own");
-    request.0.pop();
-    for (position, (name, value)) in request.0.iter().enumerate() {
+    headers.0.push(("cookie".to_owned(), probe.as_bytes()));
+    assert_probe(&headers, "in a header of its own");
+    headers.0.pop();
+    for (position, (name, value)) in headers.0.iter().enumerate() {
         if name == "cookie" {
             let longer = [value, &b"; "[..], probe.as_bytes()].concat();
-            let mut request = Headers(request.0.clone());
-            request.0[position].1 = &longer;
-            assert_probe(&request, "behind the others of its header");
+            let mut headers = Headers(headers.0.clone());
+            headers.0[position].1 = &longer;
+            assert_probe(&headers, "behind the others of its header");
         }
     }
 }
 
-fn assert_probe(request: &Headers<'_>, place: &str) {
-    let view = RequestView::new(request);
-    assert_eq!(view.cookie(PROBE).as_deref(), Some("found"), "{place}");
+fn assert_probe(headers: &Headers<'_>, place: &str) {
+    let request = headers.request("GET", "/path");
+    let view = RequestView::from(&request);
+    assert_eq!(view.cookie(PROBE), Some("found"), "{place}");
     let context = rules().context(&view);
     let found = context.attribute("probe");
     assert_eq!(found, Some(ValueRef::String("found")), "{place}");

@@ -4,12 +4,12 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::request::{RequestParts, RequestView};
+use crate::request::RequestView;
 
 /// A request as an adapter hands it in.
 #[derive(Clone, Copy)]
 pub struct OpsRequest<'a> {
-    parts: &'a dyn RequestParts,
+    view: RequestView<'a>,
     path: &'a str,
     body: &'a [u8],
     listener: Option<ListenerKind>,
@@ -29,10 +29,11 @@ pub enum ListenerKind {
 impl<'a> OpsRequest<'a> {
     /// A request without body, mounted at the root of an application.
     #[must_use]
-    pub fn new(parts: &'a dyn RequestParts) -> Self {
+    pub fn new(request: impl Into<RequestView<'a>>) -> Self {
+        let view = request.into();
         Self {
-            parts,
-            path: parts.path(),
+            view,
+            path: view.path(),
             body: &[],
             listener: None,
         }
@@ -65,7 +66,7 @@ impl<'a> OpsRequest<'a> {
     }
 
     pub(super) fn method(&self) -> &'a str {
-        self.parts.method()
+        self.view.method()
     }
 
     pub(super) fn path_sent(&self) -> &'a str {
@@ -74,7 +75,7 @@ impl<'a> OpsRequest<'a> {
 
     /// The query, without `?`; empty if there is none.
     pub(super) fn query_sent(&self) -> &'a str {
-        self.parts.query().unwrap_or_default()
+        self.view.query().unwrap_or_default()
     }
 
     pub(super) fn body_sent(&self) -> &'a [u8] {
@@ -86,26 +87,21 @@ impl<'a> OpsRequest<'a> {
         self.listener
     }
 
-    pub(super) fn each_header(&self, mut each: impl FnMut(&str, &[u8])) {
-        self.parts.each_header(&mut each);
+    pub(super) fn view(&self) -> &RequestView<'a> {
+        &self.view
     }
 
-    /// The value of a header, named in small letters, if it is there once.
-    pub(super) fn only_header(&self, name: &str) -> Option<Vec<u8>> {
-        let mut found = None;
-        let mut count = 0;
-        self.parts.headers_named(name, None, &mut |value| {
-            found = Some(value.to_vec());
-            count += 1;
-            count < 2
-        });
-        found.filter(|_| count == 1)
+    /// The value of a header, if it is there once.
+    pub(super) fn only_header(&self, name: &str) -> Option<&'a [u8]> {
+        let mut values = self.view.headers(name);
+        let value = values.next()?;
+        values.next().is_none().then_some(value)
     }
 
     /// Whether the body is larger than this, or says that it will be.
     pub(super) fn is_larger_than(&self, limit: usize) -> bool {
         let announced = self.only_header("content-length");
-        let announced = announced.and_then(|value| str::from_utf8(&value).ok()?.parse().ok());
+        let announced = announced.and_then(|value| str::from_utf8(value).ok()?.parse().ok());
         self.body.len() > limit || announced.is_some_and(|length: u128| length > limit as u128)
     }
 }
@@ -114,7 +110,7 @@ impl fmt::Debug for OpsRequest<'_> {
     /// Method and path; headers and body may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpsRequest")
-            .field("view", &RequestView::new(self.parts))
+            .field("view", &self.view)
             .field("path", &self.path)
             .field("body", &self.body.len())
             .field("listener", &self.listener)

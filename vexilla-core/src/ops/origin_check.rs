@@ -10,6 +10,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::exchange::{OpsRequest, OpsResponse};
+use crate::request::RequestView;
 
 /// What proxies add, beside what starts with one of [`FORWARDED`].
 const FORWARDING: [&str; 10] = [
@@ -30,34 +31,36 @@ const FORWARDED: [&str; 4] = ["x-forwarded", "x-envoy-", "x-amzn-", "cf-"];
 /// Refuses a request that visibly did not come directly from a program on this
 /// machine.
 pub(super) fn refuse_foreign_origin(request: &OpsRequest<'_>) -> Option<OpsResponse> {
-    let mut hosts = 0;
-    let mut refused = None;
-    request.each_header(|name, value| {
-        let why = match name {
-            "host" => {
-                hosts += 1;
-                (!is_this_machine(value)).then_some("Host names another machine")
-            }
-            "origin" => Some("it comes from a web page (Origin)"),
-            "sec-fetch-site" if value != b"none" => {
-                Some("it comes from a web page (Sec-Fetch-Site)")
-            }
-            name if FORWARDING.contains(&name) || FORWARDED.iter().any(|f| name.starts_with(f)) => {
-                Some("it was forwarded")
-            }
-            _ => None,
-        };
-        refused = refused.or(why);
-    });
-    let why = match hosts {
-        1 => refused?,
-        0 => "there is no Host",
-        _ => "there are several Hosts",
+    let request = request.view();
+    let mut hosts = request.headers("host");
+    let why = match (hosts.next(), hosts.next()) {
+        (None, _) => Some("there is no Host"),
+        (_, Some(_)) => Some("there are several Hosts"),
+        (Some(host), None) => (!is_this_machine(host)).then_some("Host names another machine"),
     };
+    let why = why.or_else(|| {
+        request
+            .header_names()
+            .find_map(|name| foreign(name, request))
+    })?;
     let error = format!(
         "refused without a token: {why}; send the request to localhost from this machine, or set a token or a secret"
     );
     Some(OpsResponse::refusal(403, &error))
+}
+
+/// Why a header of this name says that the request came from elsewhere.
+fn foreign(name: &str, request: &RequestView<'_>) -> Option<&'static str> {
+    match name {
+        "origin" => Some("it comes from a web page (Origin)"),
+        "sec-fetch-site" if request.headers(name).any(|value| value != b"none") => {
+            Some("it comes from a web page (Sec-Fetch-Site)")
+        }
+        name if FORWARDING.contains(&name) || FORWARDED.iter().any(|f| name.starts_with(f)) => {
+            Some("it was forwarded")
+        }
+        _ => None,
+    }
 }
 
 /// Whether a `Host` is `localhost` or a loopback address, with any port.

@@ -5,8 +5,6 @@ mod endpoints;
 mod listener;
 mod webhook;
 
-use std::any::Any;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,44 +13,33 @@ use serde_json::Value;
 
 use super::{Endpoints, ListenerKind, OpsRequest, OpsResponse};
 use crate::flag::{Constraint, Flag, FlagSet, Segment, Variant};
-use crate::request::RequestParts;
 use crate::source::{Source, SourceError, SourceErrorKind};
 use crate::vexilla::Vexilla;
 
 /// A request in memory.
 struct Asked {
-    method: &'static str,
-    path: String,
-    query: Option<String>,
-    headers: Vec<(String, Vec<u8>)>,
-    body: Vec<u8>,
+    request: http::Request<Vec<u8>>,
     listener: Option<ListenerKind>,
 }
 
 impl Asked {
     fn new(method: &'static str, path: &str) -> Self {
-        let (path, query) = match path.split_once('?') {
-            Some((path, query)) => (path, Some(query.to_owned())),
-            None => (path, None),
-        };
+        let request = http::Request::builder().method(method).uri(path);
         Self {
-            method,
-            path: path.to_owned(),
-            query,
-            headers: Vec::new(),
-            body: Vec::new(),
+            request: request.body(Vec::new()).unwrap(),
             listener: None,
         }
     }
 
     fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.headers
-            .push((name.to_owned(), value.as_ref().to_vec()));
+        let name = http::HeaderName::try_from(name).unwrap();
+        let value = http::HeaderValue::from_bytes(value.as_ref()).unwrap();
+        self.request.headers_mut().append(name, value);
         self
     }
 
     fn body(mut self, body: impl AsRef<[u8]>) -> Self {
-        self.body = body.as_ref().to_vec();
+        *self.request.body_mut() = body.as_ref().to_vec();
         self
     }
 
@@ -62,7 +49,7 @@ impl Asked {
     }
 
     fn request(&self) -> OpsRequest<'_> {
-        let request = OpsRequest::new(self).body(&self.body);
+        let request = OpsRequest::new(&self.request).body(self.request.body());
         match self.listener {
             Some(kind) => request.on_listener(kind),
             None => request,
@@ -75,42 +62,6 @@ impl Asked {
 
     async fn status(&self, endpoints: &impl Endpoints) -> u16 {
         self.of(endpoints).await.status()
-    }
-}
-
-impl RequestParts for Asked {
-    fn method(&self) -> &str {
-        self.method
-    }
-
-    fn path(&self) -> &str {
-        &self.path
-    }
-
-    fn query(&self) -> Option<&str> {
-        self.query.as_deref()
-    }
-
-    fn each_header(&self, each: &mut dyn FnMut(&str, &[u8])) {
-        for (name, value) in &self.headers {
-            each(name, value);
-        }
-    }
-
-    fn headers_named(&self, name: &str, _: Option<usize>, each: &mut dyn FnMut(&[u8]) -> bool) {
-        for (known, value) in &self.headers {
-            if known == name && !each(value) {
-                return;
-            }
-        }
-    }
-
-    fn peer_addr(&self) -> Option<SocketAddr> {
-        None
-    }
-
-    fn native(&self) -> &dyn Any {
-        &()
     }
 }
 

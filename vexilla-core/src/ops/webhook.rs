@@ -126,7 +126,7 @@ impl Webhook {
         }
         let signature = request
             .only_header("x-webhook-signature")
-            .and_then(|text| signature(&text));
+            .and_then(signature);
         if let Some(signature) = signature {
             for key in &self.keys {
                 right |= key.signed(request.body_sent(), &signature);

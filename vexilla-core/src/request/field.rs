@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{COOKIE, RequestView, small_letters};
+use super::RequestView;
+use super::headers::HeaderName;
 use crate::context::{Context, Value};
 
 /// Headers and cookies longer than this are passed over, in bytes: attributes
@@ -15,15 +16,13 @@ const MAX_LENGTH: usize = 8 << 10;
 pub struct Field {
     place: Place,
     kind: Kind,
-    /// Where its header stands among those that its rules read.
-    position: Option<usize>,
     otherwise: Option<Box<Self>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
-    /// Its name in small letters.
-    Header(Cow<'static, str>),
+    /// `None` if no header can have the name that was given.
+    Header(Option<HeaderName>),
     Cookie(Cow<'static, str>),
 }
 
@@ -36,10 +35,11 @@ enum Kind {
 }
 
 /// The header of this name, in whatever case. Of several, the first that is
-/// UTF-8, not empty and no longer than 8 KiB.
+/// UTF-8, not empty and no longer than 8 KiB. A name that no header can have gives
+/// no value.
 #[must_use]
-pub fn header(name: impl Into<Cow<'static, str>>) -> Field {
-    Field::at(Place::Header(small_letters(name.into())))
+pub fn header(name: &str) -> Field {
+    Field::at(Place::Header(HeaderName::new(name)))
 }
 
 /// The cookie of this name, exactly. Of several, the first that is UTF-8.
@@ -53,7 +53,6 @@ impl Field {
         Self {
             place,
             kind: Kind::String,
-            position: None,
             otherwise: None,
         }
     }
@@ -89,58 +88,40 @@ impl Field {
         self
     }
 
-    /// The field of rules that read these headers, its own added to them.
-    pub(super) fn among(mut self, headers: &mut Vec<Cow<'static, str>>) -> Self {
-        let name = match &self.place {
-            Place::Header(name) => name.clone(),
-            Place::Cookie(_) => Cow::Borrowed(COOKIE),
-        };
-        self.position = headers.iter().position(|known| *known == name).or_else(|| {
-            headers.push(name);
-            headers.len().checked_sub(1)
-        });
-        self.otherwise = self
-            .otherwise
-            .map(|otherwise| Box::new(otherwise.among(headers)));
-        self
-    }
-
     /// Sets the entity's id to the text of the field, whatever its type.
     pub(super) fn set_entity(&self, request: &RequestView<'_>, context: &mut Context) {
-        self.offer(request, &mut |_, text| {
+        let fields = self.in_turn();
+        if let Some(text) = fields.filter_map(|field| field.text(request)).next() {
             context.set_entity_id(text);
-            true
-        });
+        }
     }
 
     /// Sets the attribute, if the field gives a value.
     pub(super) fn set(&self, name: &str, request: &RequestView<'_>, context: &mut Context) {
-        self.offer(request, &mut |kind, text| kind.set(name, text, context));
-    }
-
-    /// Offers the text of the field, and while it is not taken those of the
-    /// fields that follow; gives whether one was taken. Texts are lent, since
-    /// a context copies them anyway.
-    fn offer<F: FnMut(Kind, &str) -> bool>(&self, request: &RequestView<'_>, take: &mut F) -> bool {
-        self.offer_own(request, |text| take(self.kind, text))
-            || (self.otherwise.as_ref()).is_some_and(|other| other.offer(request, take))
-    }
-
-    /// Offers the text without those of other fields.
-    fn offer_own(&self, request: &RequestView<'_>, mut take: impl FnMut(&str) -> bool) -> bool {
-        let usable = |text: &str| !text.is_empty() && text.len() <= MAX_LENGTH;
-        let mut taken = false;
-        match &self.place {
-            Place::Header(name) => request.lend_headers(name, self.position, |text| {
-                let last = usable(text);
-                taken = last && take(text);
-                !last
-            }),
-            Place::Cookie(name) => request.lend_cookie(name, self.position, |text| {
-                taken = usable(text) && take(text);
-            }),
+        for field in self.in_turn() {
+            if let Some(text) = field.text(request)
+                && field.kind.set(name, text, context)
+            {
+                return;
+            }
         }
-        taken
+    }
+
+    /// This field, and those that follow where it gives no value.
+    fn in_turn(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |field| field.otherwise.as_deref())
+    }
+
+    /// The text of this field alone.
+    fn text<'a>(&self, request: &RequestView<'a>) -> Option<&'a str> {
+        let usable = |text: &&str| !text.is_empty() && text.len() <= MAX_LENGTH;
+        match &self.place {
+            Place::Header(name) => request
+                .headers_of(name.as_ref()?)
+                .filter_map(|value| std::str::from_utf8(value).ok())
+                .find(usable),
+            Place::Cookie(name) => request.cookie(name).filter(usable),
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! The attributes that a Flagr server can add to every context.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,7 +81,7 @@ impl InjectedContext {
         self
     }
 
-    /// Adds the attributes to a context.
+    /// Adds the attributes to a context; without a request, those of the time.
     pub fn add(&self, request: Option<&RequestView<'_>>, context: &mut Context) {
         let time = UtcTime::of((self.now)());
         context.set("@ts", time.seconds);
@@ -95,25 +94,16 @@ impl InjectedContext {
     }
 
     fn add_headers(&self, request: &RequestView<'_>, context: &mut Context) {
-        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        request.each_header(|name, value| {
+        let wanted = request.header_names().filter(|name| {
             // Go keeps the host apart from the headers: no prefix reaches it.
-            let by_prefix = |prefix: &String| name != "host" && name.starts_with(&**prefix);
-            let wanted = self.headers.iter().any(|header| header == name)
-                || self.prefixes.iter().any(by_prefix);
-            if !wanted {
-                return;
-            }
-            let value = String::from_utf8_lossy(value).into_owned();
-            match found.get_mut(name) {
-                Some(values) => values.push(value),
-                None => _ = found.insert(name.to_owned(), vec![value]),
-            }
+            let by_prefix = |prefix: &String| *name != "host" && name.starts_with(&**prefix);
+            self.headers.iter().any(|header| header == name) || self.prefixes.iter().any(by_prefix)
         });
-        found.retain(|_, values| values.len() > 1 || values.iter().any(|value| !value.is_empty()));
-        let found = found.into_iter().map(|(name, values)| {
+        let found = wanted.filter_map(|name| {
+            let values: Vec<_> = request.headers(name).map(String::from_utf8_lossy).collect();
+            let is_there = values.len() > 1 || values.iter().any(|value| !value.is_empty());
             let attribute = format!("@http_{}", name.replace('-', "_"));
-            (attribute, name, values)
+            is_there.then_some((attribute, name, values))
         });
         let mut found: Vec<_> = found.collect();
         found.sort_unstable_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
@@ -122,7 +112,7 @@ impl InjectedContext {
         found.dedup_by(|later, first| {
             let is_same = later.0 == first.0;
             if is_same {
-                self.log_ignored(&later.1, &first.1);
+                self.log_ignored(later.1, first.1);
             }
             is_same
         });

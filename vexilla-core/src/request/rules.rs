@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::address::AddressText;
-use super::nested::Making;
-use super::{Field, InjectedContext, ReadInRules, RequestView, cookie, header};
+use super::making::Making;
+use super::{Field, FlagsFromError, InjectedContext, RequestView, cookie, header};
 use crate::context::Context;
 
 /// What of a request becomes entity and attributes.
@@ -23,8 +23,6 @@ pub struct ContextRules {
     attributes: Vec<(Cow<'static, str>, Field)>,
     closures: Vec<Change>,
     injected: Option<InjectedContext>,
-    /// The names of the headers that fields read, each once.
-    header_names: Vec<Cow<'static, str>>,
     /// A closure that reads flags was logged.
     logged_read: Arc<AtomicBool>,
 }
@@ -57,16 +55,13 @@ impl ContextRules {
     /// `method` and, where known, `remote_addr`.
     #[must_use]
     pub fn new() -> Self {
-        let mut header_names = Vec::new();
-        let entity = header("x-user-id").or(cookie("user_id"));
         Self {
-            entity: Entity::Field(entity.among(&mut header_names)),
+            entity: Entity::Field(header("x-user-id").or(cookie("user_id"))),
             entity_type: "user".into(),
-            user_agent: Some(header("user-agent").among(&mut header_names)),
+            user_agent: Some(header("user-agent")),
             attributes: Vec::new(),
             closures: Vec::new(),
             injected: None,
-            header_names,
             logged_read: Arc::default(),
         }
     }
@@ -74,7 +69,7 @@ impl ContextRules {
     /// Takes the entity's id from this field instead.
     #[must_use]
     pub fn entity(mut self, field: Field) -> Self {
-        self.entity = Entity::Field(field.among(&mut self.header_names));
+        self.entity = Entity::Field(field);
         self
     }
 
@@ -100,7 +95,6 @@ impl ContextRules {
     /// attribute.
     #[must_use]
     pub fn attribute(mut self, name: impl Into<Cow<'static, str>>, field: Field) -> Self {
-        let field = field.among(&mut self.header_names);
         self.attributes.push((name.into(), field));
         self
     }
@@ -159,34 +153,24 @@ impl ContextRules {
         context
     }
 
-    /// The context of a request, for adapters that make its flags: as
+    /// The context of a request, to make its flags of: as
     /// [`context`](Self::context), unless this thread is already making the
-    /// context of a request for its flags. The first error of the rules and
-    /// their clones is logged.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadInRules`] if a closure of rules asks for it.
-    pub fn context_for_flags(&self, request: &RequestView<'_>) -> Result<Context, ReadInRules> {
+    /// context of a request for its flags, since then a closure of rules reads
+    /// flags. The first such error of the rules and their clones is logged.
+    pub(super) fn context_for_flags(
+        &self,
+        request: &RequestView<'_>,
+    ) -> Result<Context, FlagsFromError> {
         match Making::begin() {
             Some(_making) => Ok(self.context(request)),
             None => {
+                let error = FlagsFromError::ReadInRules;
                 if !self.logged_read.swap(true, Ordering::Relaxed) {
-                    tracing::error!("{ReadInRules}");
+                    tracing::error!("{error}");
                 }
-                Err(ReadInRules)
+                Err(error)
             }
         }
-    }
-
-    /// The names of the headers that fields of the rules read, in small letters,
-    /// each once, and perhaps those of fields that others took the place of: for
-    /// adapters that can look up a name faster when they have prepared it, see
-    /// [`RequestParts::headers_named`](super::RequestParts::headers_named).
-    /// Closures may read others.
-    #[must_use]
-    pub fn header_names(&self) -> &[Cow<'static, str>] {
-        &self.header_names
     }
 
     /// A context with room for what the rules put into it, as far as can be

@@ -16,8 +16,6 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use tower_service::Service;
 use vexilla_core::ops::{Endpoints, ListenerKind, Operations, OpsRequest, OpsResponse, Webhook};
 
-use crate::view::{HttpRequest, peer_addr};
-
 /// The operations endpoints as a tower service.
 pub type OpsService = EndpointsService<Operations>;
 
@@ -92,11 +90,10 @@ pub(super) struct Head<'a> {
 impl Head<'_> {
     /// Shows the request to endpoints.
     fn show<T>(self, body: &[u8], to: impl FnOnce(OpsRequest<'_>) -> T) -> T {
-        let parts = HttpRequest::of_parts(self.parts, peer_addr);
         let path = self.parts.uri.path();
         let rest = path.strip_prefix(self.prefix.unwrap_or_default());
         // What is not below the prefix is not found.
-        let mut request = OpsRequest::new(&parts)
+        let mut request = OpsRequest::new(self.parts)
             .path(rest.unwrap_or_default())
             .body(body);
         if let Some(kind) = self.listener {

@@ -6,10 +6,14 @@ use super::{Asked, flags};
 use crate::vexilla::Vexilla;
 
 fn asked(headers: &[(&str, &str)]) -> Asked {
+    sent("GET", "/admin/stats", headers)
+}
+
+fn sent(method: &'static str, path: &str, headers: &[(&str, &str)]) -> Asked {
     let add = |asked: Asked, (name, value): &(&str, &str)| asked.header(name, value);
     headers
         .iter()
-        .fold(Asked::new("GET", "/admin/stats").at(ListenerKind::Tcp), add)
+        .fold(Asked::new(method, path).at(ListenerKind::Tcp), add)
 }
 
 /// What only web pages and proxies send, beside a good `Host`.
@@ -124,8 +128,7 @@ async fn web_pages_and_proxies_that_say_so_are_refused_without_a_token() {
         assert_eq!(asked(&[]).status(&operations).await, 403);
         let foreign = asked(&[("host", "127.0.0.1.evil.example")]);
         assert_eq!(foreign.status(&operations).await, 403);
-        let mut probe = asked(&[("host", "evil.example")]);
-        probe.path = "/health/live".to_owned();
+        let probe = sent("GET", "/health/live", &[("host", "evil.example")]);
         assert_eq!(probe.status(&operations).await, 403);
     }
 }
@@ -159,11 +162,7 @@ async fn what_is_made_for_a_listener_of_its_own_refuses_all_elsewhere() {
 #[tokio::test]
 async fn a_webhook_without_secret_refuses_web_pages_and_proxies_that_say_so() {
     let webhook = Webhook::local(Vexilla::fixed([])).build().unwrap();
-    let asked = |headers: &[(&str, &str)]| {
-        let mut asked = asked(headers).body("{}");
-        (asked.method, asked.path) = ("POST", "/webhook".to_owned());
-        asked
-    };
+    let asked = |headers: &[(&str, &str)]| sent("POST", "/webhook", headers).body("{}");
     let good = asked(&[("host", "127.0.0.1:18001")]);
     assert_eq!(good.status(&webhook).await, 202);
     for foreign in FOREIGN {
