@@ -16,7 +16,7 @@
 //! | `GET /admin/stats` | yes | 200 with level, version and counts |
 //! | `GET /admin/flags` | yes | 200 with all loaded flags, and the problem of each that has one |
 //! | `POST /admin/flags/{key}/explain` | yes | 200 with how a context's value comes about, 404 for a flag that is not loaded |
-//! | `POST /admin/refresh` | yes | fetches the flags and waits: 200 with whether they changed, the level and its reason; 502 with the source's error, 503 after a shutdown |
+//! | `POST /admin/refresh` | yes | fetches the flags and waits: 200 with whether they changed, how many there are and their version, both before and now, the level and its reason; 502 with the source's error, 503 after a shutdown |
 //! | `POST /admin/refresh?accept-loss=true` | yes | as `/admin/refresh`, and loads what the source answers even if it lacks flags or is older, see [`Vexilla::accept_loss`](crate::Vexilla::accept_loss) |
 //! | `POST /admin/invalidate` | yes | as `/admin/refresh`, which accepts no loss; the body names a flag, `{"flag_key":"…"}` |
 //! | `POST /admin/invalidate-all` | yes | as `/admin/refresh`, which accepts no loss |

@@ -201,7 +201,12 @@ impl Vexilla {
     /// Fetches the flags now and loads them, even if they lose flags or are older
     /// than the loaded ones; returns whether they changed. For an operator who
     /// knows that what the source answers is meant, and does not want to wait
-    /// until a loss of flags is confirmed.
+    /// until a loss of flags is confirmed. An export that does not show the change
+    /// that the latest snapshot ID announced is accepted, too.
+    ///
+    /// It loads what the next answer says, whichever replica of the source gives
+    /// it. While replicas disagree, take the wrong one out first, and compare
+    /// [`Status::version`](crate::Status::version) before and after.
     ///
     /// # Errors
     ///

@@ -50,7 +50,7 @@ async fn a_partial_export_takes_no_flag_away_and_is_over_when_it_is_over() {
             assert_eq!(vexilla.snapshot().len(), 50, "first {first}");
         }
         assert_eq!(vexilla.status().level, Level::Stale, "first {first}");
-        assert!(reason(&vexilla).contains("of 50 flags are missing"));
+        assert!(reason(&vexilla).contains("of 50 flags "));
         model.heal();
         sleep(Duration::from_millis(1_200)).await;
         assert!(current(&vexilla, &model), "first {first}: at the next poll");
@@ -462,4 +462,59 @@ async fn of_three_replicas_in_turn_one_cannot_confirm_a_loss() {
     sleep(SECOND * 70).await;
     assert!(current(&vexilla, &model));
     assert_eq!(vexilla.status().level, Level::Live);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_is_loaded_while_answers_disagree_does_not_end_the_doubt() {
+    log();
+    let model = fifty();
+    let vexilla = start(&model).await;
+    // Each second answer lacks a flag.
+    let whole = model.clone();
+    let mut count = 0;
+    model.fault(move |request| {
+        count += u64::from(request.route == Route::Export);
+        part(&whole, request, |id| id != 7 || count % 2 == 0)
+    });
+    for _ in 0..20 {
+        model.change(|database| database.edit(2, toggle));
+        sleep(SECOND * 2).await;
+    }
+    assert!(reason(&vexilla).contains("disagree on whether 1 flag exists"));
+    let logged_before = logged("as expected again");
+    let mut statuses = vexilla.watch_status();
+    let levels = tokio::spawn(async move {
+        while let Some(status) = statuses.next().await {
+            assert_eq!(status.level, Level::Stale, "{:?}", status.last_error);
+        }
+    });
+    for _ in 0..10 {
+        model.change(|database| database.edit(2, toggle));
+        until(|| current(&vexilla, &model)).await;
+        sleep(SECOND * 3).await;
+    }
+    assert!(!levels.is_finished(), "stale throughout");
+    levels.abort();
+    assert_eq!(logged("as expected again"), logged_before);
+    model.heal();
+    sleep(SECOND * 70).await;
+    assert_eq!(vexilla.status().level, Level::Live);
+    assert_eq!(logged("as expected again"), logged_before + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_accepts_a_late_export() {
+    let model = fifty();
+    let vexilla = start(&model).await;
+    model.change(|database| {
+        let id = database.create(Flag::boolean("short", true));
+        database.delete(id);
+    });
+    sleep(SECOND * 20).await;
+    assert_eq!(vexilla.status().level, Level::Stale);
+    assert!(!vexilla.accept_loss().await.unwrap());
+    assert_eq!(vexilla.status().level, Level::Live);
+    model.change(|database| database.edit(2, toggle));
+    let took = propagation(&vexilla, &model).await;
+    assert!(took <= Duration::from_millis(1_350), "{took:?}");
 }

@@ -1,6 +1,10 @@
 //! When a source that fails is asked again.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use tokio::time::{Instant, sleep};
+use vexilla_core::flag::Flag;
 use vexilla_core::{
     BreakerState, FlagSet, Level, Source, SourceError, SourceErrorKind, SourceTimeouts, Vexilla,
 };
@@ -346,4 +350,50 @@ async fn a_loss_that_nobody_waits_to_accept_any_more_is_not_accepted() {
     assert_eq!(vexilla.snapshot().len(), 10);
     assert!(vexilla.accept_loss().await.unwrap());
     assert_eq!(vexilla.snapshot().len(), 0);
+}
+
+/// Hand-written flags with an ID of their latest change.
+#[derive(Clone, Default)]
+struct HandWritten {
+    id: Arc<AtomicU64>,
+    ids_read: Arc<AtomicU64>,
+    fetches: Arc<AtomicU64>,
+}
+
+impl Source for HandWritten {
+    fn name(&self) -> String {
+        "hand-written".to_owned()
+    }
+
+    async fn latest(&self) -> Result<Option<u64>, SourceError> {
+        self.ids_read.fetch_add(1, Ordering::Relaxed);
+        Ok(Some(self.id.load(Ordering::Relaxed)))
+    }
+
+    async fn fetch(&self) -> Result<FlagSet, SourceError> {
+        self.fetches.fetch_add(1, Ordering::Relaxed);
+        let key = format!("flag-{}", self.id.load(Ordering::Relaxed));
+        Ok(FlagSet::from([Flag::boolean(&key, true)]))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn flags_that_are_no_export_are_fetched_when_their_id_changes() {
+    let source = HandWritten::default();
+    source.id.store(7, Ordering::Relaxed);
+    let read = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
+    let builder = Vexilla::builder(source.clone()).full_refresh_interval(MINUTE * 600);
+    let vexilla = builder.build().await.unwrap();
+    assert_eq!((read(&source.ids_read), read(&source.fetches)), (1, 1));
+    sleep(SECOND * 120).await;
+    assert_eq!(read(&source.fetches), 0, "nothing changed");
+    assert!((10..15).contains(&read(&source.ids_read)), "once a poll");
+    // Up or down: another ID is another set.
+    for id in [8, 3] {
+        source.id.store(id, Ordering::Relaxed);
+        sleep(SECOND * 120).await;
+        assert_eq!(read(&source.fetches), 1, "ID {id}");
+        assert!(vexilla.snapshot().flag(&format!("flag-{id}")).is_some());
+        assert_eq!(vexilla.status().level, Level::Live);
+    }
 }

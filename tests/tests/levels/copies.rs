@@ -16,7 +16,7 @@ use super::{MINUTE, SECOND, builder, is_on, model, until_level};
 
 /// A store in memory that fails as it is told. Clones are the same one.
 #[derive(Clone, Default)]
-struct MemoryCopy {
+pub(super) struct MemoryCopy {
     held: Arc<Mutex<Option<Vec<u8>>>>,
     saves: Arc<Mutex<Vec<Instant>>>,
     previous: Arc<Mutex<Option<Vec<u8>>>>,
@@ -76,7 +76,7 @@ impl LastKnownGood for MemoryCopy {
 }
 
 /// A copy of what a model serves now.
-async fn copy_of(model: &Model) -> MemoryCopy {
+pub(super) async fn copy_of(model: &Model) -> MemoryCopy {
     let copy = MemoryCopy::default();
     let vexilla = builder(model).last_known_good(copy.clone());
     let vexilla = vexilla.build().await.unwrap();
@@ -139,7 +139,7 @@ fn saved_later(copy: &MemoryCopy, by: Duration) {
 }
 
 /// A copy as it is, saved so much earlier.
-fn saved_earlier(copy: &MemoryCopy, by: Duration) {
+pub(super) fn saved_earlier(copy: &MemoryCopy, by: Duration) {
     change_time(copy, |saved_at| {
         saved_at - u64::try_from(by.as_millis()).unwrap()
     });

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use tokio::time::{Instant, advance, sleep, timeout};
 use vexilla_core::flag::Flag;
 use vexilla_core::{Context, FlagSet, Level, MemorySource, Vexilla, VexillaBuilder};
-use vexilla_tests::model::{Fault, Model, Route};
+use vexilla_tests::model::{Answer, Fault, Model, Route};
 
 use super::log::{log, logged};
 use super::{MINUTE, SECOND, builder, is_on, model, start, until, until_level};
@@ -276,4 +276,53 @@ async fn an_older_answer_does_not_revive_flags_that_are_too_old() {
     model.heal();
     sleep(MINUTE).await;
     assert_eq!(vexilla.status().level, Level::Live);
+}
+
+/// From now on exports have no flags, and no ID explains that.
+fn empty(model: &Model) {
+    model.fault(|request| match request.route {
+        Route::Export => Some(Fault::Answer(Answer::json(r#"{"Flags":[]}"#))),
+        Route::MaxId => None,
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_was_suspended_serves_its_flags_on_if_answers_are_doubtful() {
+    let model = model();
+    let vexilla = limited(&model).build().await.unwrap();
+    sleep(SECOND).await;
+    empty(&model);
+    for _ in 0..3 {
+        let refreshed = vexilla.refresh().await.unwrap();
+        assert!(!refreshed && is_on(&vexilla));
+        suspend(MINUTE * 3).await;
+        assert!(is_on(&vexilla));
+        // It answers within the second that they are served on.
+        vexilla.refresh().await.unwrap();
+        sleep(SECOND * 5).await;
+        assert!(is_on(&vexilla), "{:?}", vexilla.status().last_error);
+        assert_eq!(vexilla.status().level, Level::Stale);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restored_copy_is_served_for_so_long_after_a_doubtful_answer() {
+    let model = model();
+    let copy = super::copies::copy_of(&model).await;
+    super::copies::saved_earlier(&copy, SECOND * 110);
+    empty(&model);
+    let builder = limited(&model).last_known_good(copy);
+    let vexilla = builder.build().await.unwrap();
+    vexilla.refresh().await.unwrap();
+    sleep(SECOND * 30).await;
+    assert_eq!(vexilla.status().level, Level::Restored);
+    // The source is gone: its last answer was a moment ago.
+    vexilla.refresh().await.unwrap();
+    model.fault(|_| Some(Fault::Break));
+    sleep(SECOND * 115).await;
+    assert_eq!(vexilla.status().level, Level::Restored);
+    assert!(is_on(&vexilla));
+    sleep(SECOND * 10).await;
+    assert_eq!(vexilla.status().level, Level::Defaults);
+    assert!(!is_on(&vexilla));
 }

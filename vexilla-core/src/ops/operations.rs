@@ -196,11 +196,12 @@ impl Endpoints for Operations {
         };
         let vexilla = self.vexilla.clone();
         Box::pin(async move {
+            let before = vexilla.snapshot();
             let outcome = match accepts_loss {
                 true => vexilla.accept_loss().await,
                 false => vexilla.refresh().await,
             };
-            reports::refreshed(&vexilla, outcome)
+            reports::refreshed(&vexilla, &before, outcome)
         })
     }
 

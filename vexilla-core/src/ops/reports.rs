@@ -154,11 +154,25 @@ pub(super) fn explain(vexilla: &Vexilla, key: &str, body: &[u8]) -> OpsResponse 
     OpsResponse::json(200, &explained)
 }
 
-pub(super) fn refreshed(vexilla: &Vexilla, outcome: Result<bool, SourceError>) -> OpsResponse {
+/// The outcome of a refresh; `before` are the flags before it.
+pub(super) fn refreshed(
+    vexilla: &Vexilla,
+    before: &Snapshot,
+    outcome: Result<bool, SourceError>,
+) -> OpsResponse {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Loaded {
+        flags: usize,
+        version: u64,
+    }
+
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Refreshed {
         changed: bool,
+        before: Loaded,
+        flags: usize,
         version: u64,
         level: Level,
         last_error: Option<String>,
@@ -169,6 +183,11 @@ pub(super) fn refreshed(vexilla: &Vexilla, outcome: Result<bool, SourceError>) -
             let status = vexilla.status();
             let refreshed = Refreshed {
                 changed,
+                before: Loaded {
+                    flags: before.len(),
+                    version: before.version(),
+                },
+                flags: status.flags,
                 version: status.version,
                 level: status.level,
                 last_error: status.last_error,

@@ -17,6 +17,7 @@ use super::jitter::random;
 use super::load::LOG_AGAIN;
 use super::offload::drop_elsewhere;
 use super::{LIVE_FOR, Settings, Trigger};
+use crate::flag::Origin;
 use crate::persist::Saver;
 use crate::snapshot::Snapshot;
 use crate::source::{AnySource, SourceError, SourceErrorKind};
@@ -215,6 +216,8 @@ impl Checker {
         let contents = &fetched.contents;
         let matters = occasion != Occasion::Accept && self.detector.lacks_flags(contents);
         let latest = match latest {
+            // Nothing is made of these flags but what they say.
+            Latest { id, .. } if fetched.origin == Origin::File => id,
             // The export is there after all, and perhaps the ID, too.
             Latest {
                 unread: Some(_), ..
@@ -235,9 +238,9 @@ impl Checker {
     /// Reads the latest ID again; where it matters, a second time if that fails:
     /// of two servers in turn, the one may be gone.
     async fn latest_again(&self, matters: bool) -> Result<Option<u64>, SourceError> {
-        if matters && random() < 0.5 {
-            // Of three servers in turn, three requests a check would always ask the
-            // same one for the flags.
+        if random() < 0.5 {
+            // Behind a round robin of three servers, three requests per check would
+            // always fetch the flags from the same server.
             let _ = self.caller.latest().await;
         }
         match self.caller.latest().await {

@@ -85,13 +85,13 @@ impl Held {
     /// When the source has not answered for so long, the age of a copy included;
     /// `None` if that is not known, or farther away than any moment.
     fn unanswered_for(&self, limit: Duration, answered: Option<Instant>) -> Option<Instant> {
-        match self {
-            Self::Nothing => None,
-            Self::Copy { restored, age, .. } => {
-                let since = answered.map_or(*restored, |answered| answered.max(*restored));
-                since.checked_add(age.and_then(|age| limit.checked_sub(age))?)
+        match (self, answered) {
+            (Self::Nothing, _) => None,
+            (Self::Copy { .. }, Some(answered)) => answered.checked_add(limit),
+            (Self::Copy { restored, age, .. }, None) => {
+                restored.checked_add(limit.checked_sub((*age)?)?)
             }
-            Self::Source { success, .. } => {
+            (Self::Source { success, .. }, answered) => {
                 let since = answered.map_or(*success, |answered| answered.max(*success));
                 since.checked_add(limit)
             }
@@ -108,29 +108,31 @@ impl Held {
 }
 
 impl Freshness {
-    /// How old the flags may be to be served. Live ones are never too old.
-    fn most(&self, held: &Held) -> Option<Duration> {
-        match held {
-            Held::Nothing => None,
-            Held::Copy { .. } => self.max_stale,
-            Held::Source { .. } => Some(self.max_stale?.max(self.live_for)),
+    /// How old the flags may be to be served. Live ones are never too old, nor
+    /// those for which the source answered so short a time ago.
+    fn most(&self, book: &Book) -> Option<Duration> {
+        match (&book.held, book.answered) {
+            (Held::Nothing, _) => None,
+            (Held::Copy { .. }, None) => self.max_stale,
+            (Held::Copy { .. }, Some(_)) | (Held::Source { .. }, _) => {
+                Some(self.max_stale?.max(self.live_for))
+            }
         }
     }
 
     /// The last moment at which the flags are not too old, if there is one.
     fn usable_until(&self, book: &Book) -> Option<Instant> {
-        book.held
-            .unanswered_for(self.most(&book.held)?, book.answered)
+        book.held.unanswered_for(self.most(book)?, book.answered)
     }
 
     /// Whether the flags are not too old. Where there is a limit, an unknown age
     /// is over it.
     fn usable(&self, book: &Book, now: Instant) -> bool {
-        match (&book.held, self.most(&book.held)) {
-            (_, None) => true,
-            (Held::Copy { age: None, .. }, Some(_)) => false,
-            // A moment that cannot be told is farther away than any.
-            (Held::Copy { age: Some(age), .. }, Some(most)) if *age > most => false,
+        match (&book.held, book.answered, self.most(book)) {
+            (_, _, None) => true,
+            (Held::Copy { age: None, .. }, None, Some(_)) => false,
+            (Held::Copy { age: Some(age), .. }, None, Some(most)) if *age > most => false,
+            // An `Instant` that overflows counts as never.
             _ => self.usable_until(book).is_none_or(|until| now <= until),
         }
     }
@@ -263,16 +265,21 @@ impl Degradation {
     }
 
     /// A check succeeded, and these are the flags; what it found is counted
-    /// together with it.
-    pub(super) fn succeeded(&self, snapshot: Arc<Snapshot>, count: impl FnOnce(&mut Counts)) {
+    /// together with it. If they may be out of date for a reason, they are stale.
+    pub(super) fn succeeded(
+        &self,
+        snapshot: Arc<Snapshot>,
+        doubt: Option<String>,
+        count: impl FnOnce(&mut Counts),
+    ) {
         self.put(|book| {
             book.held = Held::Source {
                 snapshot,
                 success: Instant::now(),
             };
-            (book.doubted, book.answered) = (false, None);
+            (book.doubted, book.answered) = (doubt.is_some(), None);
             book.consecutive_failures = 0;
-            book.last_error = None;
+            book.last_error = doubt;
             count(&mut book.counts);
         });
     }
@@ -288,7 +295,8 @@ impl Degradation {
 
     /// The source answered, but with older flags than those loaded, as a lagging
     /// replica does. If these came from it and are not too old, the check
-    /// succeeded: it has nothing newer to give.
+    /// succeeded: it has nothing newer to give. Those that are served still,
+    /// though too old, are served on.
     pub(super) fn answered_older(&self, why: &str) {
         let freshness = self.freshness;
         self.write(|book| {
@@ -301,21 +309,24 @@ impl Degradation {
                     book.last_error = None;
                     (book.doubted, book.answered) = (false, None);
                 }
-                _ => book.last_error = Some(why.to_owned()),
+                _ => {
+                    if book.level != Level::Defaults {
+                        book.answered = Some(now);
+                    }
+                    book.last_error = Some(why.to_owned());
+                }
             }
         });
     }
 
     /// The source answered, and for this reason the loaded flags may be out of
-    /// date: they are stale. If it answered with these very flags, or they were not
-    /// too old, it has none that are better: the time until now does not count
-    /// towards `max_stale`.
+    /// date: they are stale. If it answered with these very flags, or they are
+    /// served still, it has none that are better: the time until now does not
+    /// count towards `max_stale`.
     pub(super) fn doubted(&self, reason: String, same: bool) {
-        let freshness = self.freshness;
         self.write(|book| {
-            let now = Instant::now();
-            if same || freshness.usable(book, now) {
-                book.answered = Some(now);
+            if same || book.level != Level::Defaults {
+                book.answered = Some(Instant::now());
             }
             book.consecutive_failures = 0;
             book.last_error = Some(reason);
@@ -530,10 +541,15 @@ fn status(
     }
 }
 
-/// Why flags are stale before any check has failed.
+/// Why flags are stale, or too old, before any check has failed.
 fn overdue(book: &Book) -> Option<String> {
     let why = "no check of the source succeeded for three poll intervals; one may be waiting for an answer";
-    (book.level == Level::Stale).then(|| why.to_owned())
+    let is_overdue = match book.level {
+        Level::Stale => true,
+        Level::Defaults => matches!(book.held, Held::Source { .. }),
+        Level::Live | Level::Restored => false,
+    };
+    is_overdue.then(|| why.to_owned())
 }
 
 fn report(before: Level, status: &Status) {

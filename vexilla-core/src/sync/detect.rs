@@ -60,6 +60,9 @@ const FIRST_AGAIN: Duration = Duration::from_millis(250);
 /// How long a late export is left alone.
 const LATE_AGAIN: Duration = Duration::from_secs(5);
 
+/// How many flags are remembered that were lost though no ID explained it.
+const MOST_UNEXPLAINED: usize = 100_000;
+
 /// The times that decisions depend on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
@@ -122,7 +125,7 @@ pub(super) enum Reason {
 
 impl Reason {
     /// Whether what is known about snapshot IDs no longer applies.
-    fn is_unexplained(self) -> bool {
+    pub(super) fn is_unexplained(self) -> bool {
         matches!(
             self,
             Self::LossConfirmed | Self::RolledBack | Self::Accepted
@@ -277,9 +280,12 @@ impl Detector {
 
     /// Loads contents without judging them: their source has no replicas and no
     /// cache.
-    pub(super) fn load_unjudged(&mut self, contents: Contents) {
+    ///
+    /// `latest` is the latest ID, read before them.
+    pub(super) fn load_unjudged(&mut self, contents: Contents, latest: Option<u64>) {
         let before = self.loaded.take();
         *self = Self::new(self.times);
+        self.confirmed = latest;
         self.lost = before.is_some_and(|before| before.loses_many(&contents));
         self.loaded = Some(contents);
     }
@@ -330,7 +336,7 @@ impl Detector {
         if lost {
             // If each ID is accounted for, the loss is hardly a fault.
             let before = before.as_ref().unwrap_or(contents);
-            let spare = |latest| self.base.spare_ids(before, contents, latest);
+            let spare = |latest| self.base.spare_ids(before, contents, latest, now);
             let is_accounted = answer.latest.and_then(spare) == Some(0);
             // If just the newest flags are gone, it may be the answer of a replica
             // that has never had them.
@@ -345,10 +351,17 @@ impl Detector {
             let missing = before.difference(contents).missing.into_iter();
             if reason.is_unexplained() {
                 self.unexplained.extend(missing.map(|(id, _)| id));
+                if self.unexplained.len() > MOST_UNEXPLAINED {
+                    // They may come back all the same, after a longer time.
+                    self.unexplained.clear();
+                }
             } else if let (true, Some(_), Some(until)) =
                 (is_earlier, answer.latest, now.checked_add(time))
             {
-                self.unsure.extend(missing.map(|flag| (flag, until)));
+                for flag in missing {
+                    self.unsure.retain(|((id, _), _)| *id != flag.0);
+                    self.unsure.push((flag, until));
+                }
             }
         }
         if before.as_ref().is_some_and(Contents::is_empty) {
@@ -378,15 +391,14 @@ impl Detector {
         let (Some(loaded), Some(confirmed)) = (&self.loaded, self.confirmed) else {
             return;
         };
-        if !self.base.explains(loaded, loaded, confirmed) {
+        if !self.base.explains(loaded, loaded, confirmed, now) {
             // What looked like the ID of a deletion was that of an edit.
             let until = now.checked_add(self.times.full_interval);
             self.compare_until = until.max(self.compare_until);
         }
         self.unsure
             .retain(|((id, _), until)| now < *until && !loaded.has(*id));
-        let unsure = self.unsure.iter().map(|(flag, _)| *flag);
-        self.base = Base::new(loaded.clone(), self.confirmed).with_deleted(unsure);
+        self.base = Base::new(loaded.clone(), self.confirmed).with_unsure(&self.unsure);
     }
 
     /// The loaded flags are current for the ID announced, if they have reached

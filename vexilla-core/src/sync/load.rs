@@ -39,7 +39,8 @@ impl Checker {
             }
             // They have no replicas and no cache.
             Origin::File => {
-                self.detector.load_unjudged(fetched.contents.clone());
+                let contents = fetched.contents.clone();
+                self.detector.load_unjudged(contents, latest);
                 match same_flags {
                     true => Verdict::Same,
                     false => Verdict::Load(Reason::Change),
@@ -65,9 +66,17 @@ impl Checker {
         self.detector.doubt(Instant::now().into_std()).is_some()
     }
 
-    /// The loaded flags are these, and the source confirms them.
+    /// The loaded flags are these, and the source confirms them, unless they may
+    /// be out of date all the same.
     pub(super) fn succeed(&mut self, current: &Arc<Snapshot>, count: impl FnOnce(&mut Counts)) {
-        self.degradation.succeeded(Arc::clone(current), count);
+        let doubt = self.detector.doubt(Instant::now().into_std());
+        let reason = doubt.map(|doubt| self.reason(doubt));
+        let is_doubted = reason.is_some();
+        let current = Arc::clone(current);
+        self.degradation.succeeded(current, reason, count);
+        if is_doubted {
+            return;
+        }
         if let Some(id) = self.detector.take_accepted() {
             tracing::warn!(
                 source = self.source.name(),
@@ -90,7 +99,7 @@ impl Checker {
             _ => {}
         });
         let Some(doubt) = self.detector.doubt(Instant::now().into_std()) else {
-            let why = "the answer may come from an outdated replica; the loaded flags stay";
+            let why = "the answer may come from an outdated replica, and is not loaded";
             tracing::debug!(source = self.source.name(), "{why}");
             self.degradation.answered_older(why);
             return;
@@ -110,7 +119,7 @@ impl Checker {
                     tracing::error!(
                         source,
                         reason,
-                        "flags are missing in the answer; the loaded flags stay until the loss is confirmed"
+                        "flags are missing in the answer; it is not loaded until the loss is confirmed"
                     );
                 }
                 _ => tracing::warn!(source, reason, "the source may answer with outdated flags"),
@@ -155,6 +164,10 @@ impl Checker {
             (Some(held), None) if !changed => Arc::clone(held),
             _ => Arc::clone(&fetched.snapshot),
         };
+        if reason.is_some_and(Reason::is_unexplained) {
+            // That was logged, and it is not what the source answers that changed.
+            self.doubt = false;
+        }
         let before = self.held.replace(Arc::clone(&current));
         let polled = matches!(trigger, Trigger::Poll | Trigger::Full);
         let pushed = self

@@ -358,6 +358,8 @@ async fn a_loss_of_flags_is_kept_aside_until_an_operator_accepts_it() {
     let accepted = post("/admin/refresh?accept-loss=true", "");
     let accepted = accepted.of(&operations).await;
     assert_eq!(body(&accepted)["changed"], true);
+    assert_eq!(body(&accepted)["before"]["flags"], 3);
+    assert_eq!(body(&accepted)["flags"], 0);
     assert_eq!(body(&accepted)["level"], "live");
     assert!(vexilla.snapshot().is_empty());
 }

@@ -90,7 +90,7 @@ fn check(limited: bool, events: &[Event]) -> Result<(), TestCaseError> {
         for event in events {
             match event {
                 Event::Success => {
-                    book.succeeded(Arc::clone(&flags), |_| {});
+                    book.succeeded(Arc::clone(&flags), None, |_| {});
                     model.held = Some((Some(now), false));
                 }
                 Event::Failure => {
@@ -182,7 +182,7 @@ async fn while_the_book_is_locked_a_pin_is_stale_all_the_same() {
         Fallback::default(),
         None,
     );
-    book.succeeded(Arc::default(), |_| {});
+    book.succeeded(Arc::default(), None, |_| {});
     assert!(!store.pin().served().stale);
     advance(LIVE_FOR + Duration::from_millis(1)).await;
     let locked = book.book();

@@ -147,6 +147,19 @@ impl Detector {
         }
     }
 
+    /// An operator accepts that the export does not show what was announced. It is
+    /// compared at every poll for some time, since it may yet come.
+    pub(super) fn accept_late(&mut self, now: Instant) {
+        let late = |announced: &Announced| self.is_late(announced, now);
+        let Some(id) = self.announced.filter(late).and_then(|late| late.id) else {
+            return;
+        };
+        self.announced = None;
+        self.confirm(Some(id), now);
+        let until = now.checked_add(self.times.full_interval);
+        self.compare_until = until.max(self.compare_until);
+    }
+
     /// How long to wait before fetching again, when that is less than the poll
     /// interval: what was announced is still to come.
     pub(in crate::sync) fn again(&self, poll_interval: Duration, now: Instant) -> Option<Duration> {

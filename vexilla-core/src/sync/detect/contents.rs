@@ -54,6 +54,11 @@ impl Contents {
         self.0.binary_search_by_key(&id, |flag| flag.0).is_ok()
     }
 
+    /// Whether there is this flag, with this `SnapshotID`.
+    pub(super) fn holds(&self, flag: (u64, u64)) -> bool {
+        self.0.binary_search(&flag).is_ok()
+    }
+
     pub(super) fn snapshot_ids(&self) -> impl Iterator<Item = u64> {
         self.0.iter().map(|(_, snapshot_id)| *snapshot_id)
     }

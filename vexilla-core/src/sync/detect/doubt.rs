@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::Detector;
-use super::loss::Suspicion;
+use super::loss::{Cause, Suspicion};
 
 /// Why the loaded flags may be out of date although the source answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,7 @@ pub(in crate::sync) enum Doubt {
     Loss {
         missing: usize,
         loaded: usize,
+        cause: Cause,
         /// How long answers must agree.
         confirmation: Duration,
     },
@@ -40,15 +41,25 @@ impl fmt::Display for Doubt {
             Self::Loss {
                 missing,
                 loaded,
+                cause,
                 confirmation,
             } => {
-                let why = match missing == loaded {
-                    true => "an answer without flags has to be confirmed",
-                    false => "its latest snapshot ID does not explain that",
+                let are = if *missing == 1 { "is" } else { "are" };
+                let why = match cause {
+                    Cause::Empty => "an answer without flags has to be confirmed",
+                    Cause::Restored => {
+                        "a loss of more than a tenth of a restored copy has to be confirmed"
+                    }
+                    Cause::Unexplained => "its latest snapshot ID does not explain that",
+                    Cause::IdFell => "its latest snapshot ID is smaller than before",
+                    Cause::IdMissing => {
+                        "its latest snapshot ID, which could explain that, is no longer there"
+                    }
+                    Cause::NoIds => "it has no latest snapshot ID that could explain that",
                 };
                 write!(
                     f,
-                    "{missing} of {loaded} flags are missing in the answer of the source, and {why}; the loaded flags stay until answers over {confirmation:?} agree or the loss is accepted"
+                    "{missing} of {loaded} flags {are} missing in the answer of the source, and {why}; such an answer is loaded when answers over {confirmation:?} agree, or when an operator accepts the loss"
                 )
             }
             Self::Older { version } => write!(
@@ -57,7 +68,9 @@ impl fmt::Display for Doubt {
             ),
             Self::Disputed { flags } => write!(
                 f,
-                "the answers of the source disagree on whether {flags} flags exist; the loaded flags stay; perhaps a replica of Flagr is stuck or lacks flags"
+                "the answers of the source disagree on whether {flags} flag{} {}; perhaps a replica of Flagr is stuck or lacks flags",
+                if *flags == 1 { "" } else { "s" },
+                if *flags == 1 { "exists" } else { "exist" },
             ),
             Self::Late { latest, version } => write!(
                 f,
@@ -85,6 +98,7 @@ impl Detector {
         if let Some(suspicion) = &self.suspicion {
             return Some(Doubt::Loss {
                 missing: suspicion.missing(),
+                cause: suspicion.cause(),
                 loaded: loaded.len(),
                 confirmation: self.times.loss_confirmation,
             });

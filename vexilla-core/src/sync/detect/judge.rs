@@ -36,6 +36,9 @@ impl Detector {
             Verdict::Same => {
                 self.restored = false;
                 self.reach(answer, now);
+                if answer.occasion == Occasion::Accept {
+                    self.accept_late(now);
+                }
             }
             Verdict::Load(reason) => self.load(answer, reason, now),
             Verdict::Older | Verdict::Suspicious => {}
@@ -76,6 +79,7 @@ impl Detector {
             fell,
             has_ids: self.has_ids,
             restored: self.restored,
+            now,
         };
         let fell_before = self.fell.take();
         if !(fell && loss) && self.is_older(answer, &evidence, fell, now) {
@@ -96,6 +100,11 @@ impl Detector {
                 false => Verdict::Suspicious,
             };
         }
+        let returning = self.is_returning(answer, &difference, fell, now);
+        if returning && fell {
+            self.suspicion = None;
+            return self.older(answer.latest, fell, &difference, now);
+        }
         (self.rollback, self.suspicion) = (None, None);
         if fell && same {
             let mut streak = fell_before.unwrap_or_default();
@@ -105,7 +114,7 @@ impl Detector {
                 self.restart_ids(answer);
             }
         }
-        if self.is_returning(answer, &difference, now) {
+        if returning {
             let most = self.times.between_checks;
             self.older.get_or_insert_default().count(most, now);
             return Verdict::Older;
@@ -244,9 +253,16 @@ impl Detector {
     }
 
     /// Whether flags that were lost are back, and not yet for long enough.
-    fn is_returning(&mut self, answer: &Answer<'_>, difference: &Difference, now: Instant) -> bool {
+    fn is_returning(
+        &mut self,
+        answer: &Answer<'_>,
+        difference: &Difference,
+        fell: bool,
+        now: Instant,
+    ) -> bool {
         let version = answer.contents.version();
-        let current = answer.latest.is_some_and(|latest| version >= latest);
+        // A replica that is behind reaches its own latest ID.
+        let current = !fell && answer.latest.is_some_and(|latest| version >= latest);
         let loaded = self.loaded.as_ref().map_or(0, Contents::version);
         // A flag that is gone in the answer was deleted before its newest change.
         let deleted = |(_, id): &(u64, u64)| *id != 0 && *id <= version;

@@ -41,8 +41,10 @@ pub(super) struct Base {
     /// The snapshot ID that they were confirmed for; where none was, the
     /// greatest in them. 0 if there is none.
     id: u64,
-    /// How many of the flags were deleted by IDs up to that one.
-    deleted: u64,
+    /// Flags, with their `SnapshotID`, whose loss an ID up to that one explained
+    /// though the answer may have been that of a replica that has never had them,
+    /// and until when the loss may be taken back.
+    unsure: Vec<((u64, u64), Instant)>,
 }
 
 impl Base {
@@ -51,23 +53,34 @@ impl Base {
         Self {
             contents,
             id,
-            deleted: 0,
+            unsure: Vec::new(),
         }
     }
 
-    /// The same, and these flags with the IDs of their deletions: if they come
-    /// back, those IDs explain that others are missing.
-    pub(super) fn with_deleted(mut self, flags: impl Iterator<Item = (u64, u64)>) -> Self {
-        let before = self.contents.len();
-        self.contents.extend(flags);
-        self.deleted = u64::try_from(self.contents.len() - before).unwrap_or(u64::MAX);
+    /// The same, and these flags, whose loss may be taken back until then: if they
+    /// come back, the IDs of their deletions explain that others are missing.
+    pub(super) fn with_unsure(mut self, flags: &[((u64, u64), Instant)]) -> Self {
+        self.unsure = flags.to_vec();
         self
+    }
+
+    /// How many IDs an answer frees, because flags are back that they had seemed to
+    /// delete. One that is back with another `SnapshotID` was deleted and restored.
+    fn freed(&self, answer: &Contents, now: Instant) -> u64 {
+        let is_back = |(flag, until): &&((u64, u64), Instant)| now < *until && answer.holds(*flag);
+        u64::try_from(self.unsure.iter().filter(is_back).count()).unwrap_or(0)
     }
 
     /// Whether the latest snapshot ID can explain by deletions what an answer
     /// lacks of these flags and of the flags that are loaded.
-    pub(super) fn explains(&self, loaded: &Contents, answer: &Contents, latest: u64) -> bool {
-        self.spare_ids(loaded, answer, latest).is_some()
+    pub(super) fn explains(
+        &self,
+        loaded: &Contents,
+        answer: &Contents,
+        latest: u64,
+        now: Instant,
+    ) -> bool {
+        self.spare_ids(loaded, answer, latest, now).is_some()
     }
 
     /// How many of the IDs since then belong neither to a flag that was seen nor
@@ -78,12 +91,14 @@ impl Base {
         loaded: &Contents,
         answer: &Contents,
         latest: u64,
+        now: Instant,
     ) -> Option<u64> {
-        let rise = latest.checked_sub(self.id)?.checked_add(self.deleted)?;
         let mut lost = self.contents.difference(answer).missing;
         lost.extend(loaded.difference(answer).missing);
         lost.sort_unstable();
         lost.dedup_by_key(|(id, _)| *id);
+        let freed = self.freed(answer, now);
+        let rise = latest.checked_sub(self.id)?.checked_add(freed)?;
         // IDs that belong to a flag are not those of a deletion.
         let newer = |id: &u64| *id > self.id;
         let mut used: Vec<u64> = loaded.snapshot_ids().filter(newer).collect();
@@ -95,11 +110,29 @@ impl Base {
     }
 }
 
+/// Why a loss is not believed at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sync) enum Cause {
+    /// All flags are missing.
+    Empty,
+    /// More than a tenth of a restored copy is missing.
+    Restored,
+    /// The latest snapshot ID does not explain the loss.
+    Unexplained,
+    /// The latest snapshot ID is smaller than before.
+    IdFell,
+    /// There was a latest snapshot ID, and it is missing now.
+    IdMissing,
+    /// The source has never had a latest snapshot ID, and nearly all are missing.
+    NoIds,
+}
+
 /// A suspicious loss: the flags that are missing, each with the answers in a row
 /// that lack it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Suspicion {
     missing: BTreeMap<u64, Streak>,
+    cause: Cause,
     /// The latest snapshot ID when the loss was first seen.
     latest: Option<u64>,
 }
@@ -113,10 +146,12 @@ impl Suspicion {
         most: Duration,
         now: Instant,
     ) -> Self {
+        let before_cause = known.as_ref().map(|known| known.cause);
         let (before, latest) = match known {
             Some(known) => (known.missing, known.latest),
             None => (BTreeMap::new(), evidence.latest),
         };
+        let cause = evidence.cause().or(before_cause);
         let missing = evidence.difference.missing.iter().map(|(id, _)| {
             let mut streak = before.get(id).copied().unwrap_or_default();
             streak.count(most, now);
@@ -124,12 +159,17 @@ impl Suspicion {
         });
         Self {
             missing: missing.collect(),
+            cause: cause.unwrap_or(Cause::Unexplained),
             latest,
         }
     }
 
     pub(super) fn flags(&self) -> impl Iterator<Item = u64> {
         self.missing.keys().copied()
+    }
+
+    pub(super) fn cause(&self) -> Cause {
+        self.cause
     }
 
     pub(super) fn missing(&self) -> usize {
@@ -179,6 +219,7 @@ pub(super) struct Evidence<'a> {
     pub(super) has_ids: bool,
     /// The loaded flags are those of a restored copy.
     pub(super) restored: bool,
+    pub(super) now: Instant,
 }
 
 impl Evidence<'_> {
@@ -186,7 +227,7 @@ impl Evidence<'_> {
     /// source without one that is believed as it is.
     pub(super) fn is_explained(&self) -> bool {
         match self.latest {
-            Some(latest) => self.base.explains(self.loaded, self.answer, latest),
+            Some(latest) => (self.base).explains(self.loaded, self.answer, latest, self.now),
             None if self.has_ids => false,
             None => {
                 let lost = self.difference.missing.len().saturating_mul(SHRUNK);
@@ -197,11 +238,29 @@ impl Evidence<'_> {
 
     /// Whether the loss is to be confirmed before it is believed.
     pub(super) fn is_suspicious(&self, suspicion: Option<&Suspicion>) -> bool {
-        let restored = self.restored && self.loaded.loses_many(self.answer);
         // IDs from after the loss was first seen do not explain it.
         let known = suspicion.is_some_and(|known| {
             known.latest.is_some() && known.covered_by(&self.difference.missing)
         });
-        self.answer.is_empty() || self.fell || restored || known || !self.is_explained()
+        known || self.cause().is_some()
+    }
+
+    /// Why the loss is not believed, if it is not.
+    fn cause(&self) -> Option<Cause> {
+        if self.answer.is_empty() {
+            Some(Cause::Empty)
+        } else if self.fell {
+            Some(Cause::IdFell)
+        } else if self.restored && self.loaded.loses_many(self.answer) {
+            Some(Cause::Restored)
+        } else if self.is_explained() {
+            None
+        } else {
+            Some(match (self.latest, self.has_ids) {
+                (Some(_), _) => Cause::Unexplained,
+                (None, true) => Cause::IdMissing,
+                (None, false) => Cause::NoIds,
+            })
+        }
     }
 }

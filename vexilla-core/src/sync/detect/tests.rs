@@ -153,6 +153,22 @@ fn an_export_that_never_catches_up_is_late_and_its_id_accepted_after_a_full_inte
 }
 
 #[test]
+fn an_operator_accepts_a_late_export_and_its_change_is_loaded_when_it_comes() {
+    let mut case = Case::new();
+    assert_eq!(case.poll(Some(4), &OLD), SAME);
+    // Not late yet: it is waited for as usual.
+    assert_eq!(case.check(Some(4), &OLD, Occasion::Accept), SAME);
+    assert_eq!(case.detector.confirmed(), 3);
+    assert_eq!(case.after(SETTLING).poll(Some(4), &OLD), SAME);
+    assert!(matches!(case.doubt(), Some(Doubt::Late { .. })));
+    assert_eq!(case.check(Some(4), &OLD, Occasion::Accept), SAME);
+    assert_eq!((case.doubt(), case.detector.confirmed()), (None, 4));
+    assert_eq!(case.after(10_000).poll(Some(4), &OLD), SAME);
+    let new = [(1, 1), (2, 4), (3, 3)];
+    assert_eq!(case.after(10_000).poll(Some(4), &new), CHANGE);
+}
+
+#[test]
 fn an_export_is_late_although_the_id_goes_on_rising() {
     let mut case = Case::new();
     for id in 4..20 {

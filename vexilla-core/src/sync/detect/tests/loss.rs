@@ -1,5 +1,6 @@
 //! Answers that lack flags.
 
+use super::super::loss::Cause;
 use super::*;
 
 const SUSPICIOUS: Option<Verdict> = Some(Verdict::Suspicious);
@@ -752,4 +753,164 @@ fn without_ids_nothing_is_remembered_of_flags_that_come_and_go() {
     }
     assert_eq!(case.flags, contents(&flags(1..=50)));
     assert!(case.detector.unsure.is_empty() && case.detector.unexplained.is_empty());
+}
+
+#[test]
+fn the_reason_names_the_cause_of_a_suspicion() {
+    let cause = |case: &Case| match case.doubt() {
+        Some(Doubt::Loss { cause, .. }) => Some(cause),
+        _ => None,
+    };
+    let all = flags(1..=50);
+    let part = flags((1..=39).chain([50]));
+    for (latest, answer, wanted) in [
+        (Some(50), &part[..], Cause::Unexplained),
+        (Some(110), &[], Cause::Empty),
+        (Some(30), &part, Cause::IdFell),
+        (None, &part, Cause::IdMissing),
+    ] {
+        let mut case = fifty();
+        assert_eq!(case.check(latest, answer, Occasion::Full), SUSPICIOUS);
+        assert_eq!(cause(&case), Some(wanted));
+        let known = case.doubt().map(|doubt| doubt.to_string());
+        assert!(known.is_some_and(|text| text.contains(" of 50 flags are missing")));
+    }
+    // Enough IDs for ten deletions.
+    let mut case = Case::empty();
+    let age = Duration::from_secs(1);
+    let now = case.now;
+    case.detector.restore(contents(&all), 50, age, now);
+    assert_eq!(case.check(Some(60), &part, Occasion::Full), SUSPICIOUS);
+    assert_eq!(cause(&case), Some(Cause::Restored));
+    // A source without IDs.
+    let mut case = Case::empty();
+    assert_eq!(case.poll(None, &all), CHANGE);
+    assert_eq!(case.after(FULL).poll(None, &all[..1]), SUSPICIOUS);
+    assert_eq!(cause(&case), Some(Cause::NoIds));
+}
+
+#[test]
+fn a_flag_that_was_deleted_twice_frees_one_id() {
+    let (all, others) = (flags(1..=50), flags(1..=49));
+    let mut case = Case::loaded(50, &all);
+    assert_eq!(case.poll(Some(51), &others), CHANGE);
+    // Back, and gone again before its return was confirmed.
+    let back = edited(&all, 50, 52);
+    assert_eq!(case.after(1_000).poll(Some(53), &back), CHANGE);
+    assert_eq!(case.after(SETTLING).poll(Some(53), &others), CHANGE);
+    case.after(SETTLING).poll(Some(53), &others);
+    assert_eq!(case.detector.confirmed(), 53);
+    // No ID is left that explains the loss of another flag.
+    let torn = flags((1..=39).chain(41..=49));
+    assert_eq!(case.after(1_000).poll(Some(53), &torn), SUSPICIOUS);
+}
+
+fn without(flags: &[(u64, u64)], ids: &[u64]) -> Vec<(u64, u64)> {
+    let flags = flags.iter().copied();
+    flags.filter(|(id, _)| !ids.contains(id)).collect()
+}
+
+#[test]
+fn a_replica_that_is_behind_with_its_latest_id_brings_no_deleted_flag_back() {
+    let left = without(&flags(1..=50), &[7]);
+    for compared in [true, false] {
+        let mut case = fifty();
+        assert_eq!(case.poll(Some(51), &left), CHANGE);
+        for _ in 0..20 {
+            case.after(1_000).poll(Some(51), &left);
+        }
+        if !compared {
+            case.after(2 * FULL).poll(Some(51), &left);
+            assert_eq!(case.after(1_000).poll(Some(51), &left), None);
+        }
+        assert_eq!(case.after(1_000).poll(Some(50), &flags(1..=50)), OLDER);
+        assert_eq!(case.after(1_000).poll(Some(51), &left), SAME);
+    }
+    // In turn with a healthy one, for as long as it likes.
+    let mut case = fifty();
+    assert_eq!(case.poll(Some(51), &left), CHANGE);
+    for _ in 0..900 {
+        case.after(1_000).poll(Some(50), &flags(1..=50));
+        case.after(1_000).poll(Some(51), &left);
+        assert!(!case.flags.has(7));
+    }
+    // A database that was restored from before the deletion.
+    let mut case = fifty();
+    assert_eq!(case.poll(Some(51), &left), CHANGE);
+    case.after(SETTLING).poll(Some(51), &left);
+    let mut seconds = 0;
+    while case.after(1_000).poll(Some(50), &flags(1..=50)) != ROLLED_BACK {
+        seconds += 1;
+        assert!(seconds < 20, "{:?}", case.doubt());
+    }
+}
+
+#[test]
+fn a_flag_that_was_deleted_and_restored_frees_no_id() {
+    for count in [1, 5] {
+        let mut case = fifty();
+        let left = flags(1..=50 - count);
+        assert!(matches!(
+            case.poll(Some(50 + count), &left),
+            Some(Verdict::Load(_))
+        ));
+        for _ in 0..30 {
+            case.after(1_000).poll(Some(50 + count), &left);
+        }
+        // They are restored by the next IDs; the answer lacks as many others.
+        let restored = (51 - count..=50).zip(51 + count..);
+        let back: Vec<_> = left.iter().copied().chain(restored).collect();
+        let others: Vec<_> = (1..=count).collect();
+        let torn = without(&back, &others);
+        let latest = Some(50 + 2 * count);
+        assert_eq!(case.after(1_000).poll(latest, &torn), SUSPICIOUS);
+        assert!(matches!(
+            case.after(1_000).poll(latest, &back),
+            Some(Verdict::Load(_))
+        ));
+    }
+}
+
+#[test]
+fn a_replica_stuck_before_a_deletion_and_a_creation_takes_neither_back() {
+    for later in [false, true] {
+        let mut case = fifty();
+        let mut current = flags(1..=49);
+        case.poll(Some(51), &current);
+        case.after(SETTLING).poll(Some(51), &current);
+        current.push((60, 52));
+        assert_eq!(case.after(1_000).poll(Some(52), &current), CHANGE);
+        let mut latest = 52;
+        if later {
+            // Another deletion confirms an ID once more.
+            current = without(&current, &[3]);
+            latest = 53;
+            assert_eq!(case.after(20_000).poll(Some(53), &current), CHANGE);
+            case.after(SETTLING).poll(Some(53), &current);
+            case.after(4 * FULL)
+                .check(Some(53), &current, Occasion::Full);
+        }
+        let mut occasion = Occasion::Full;
+        for second in 0..1_000 {
+            let verdict = case
+                .after(1_000)
+                .check(Some(latest), &flags(1..=50), occasion);
+            assert!(matches!(verdict, OLDER | None), "{second}: {verdict:?}");
+            occasion = Occasion::Poll;
+        }
+    }
+}
+
+#[test]
+fn what_is_remembered_of_lost_flags_is_bounded() {
+    let mut case = Case::empty();
+    for round in 0..5 {
+        let first = round * 30_000;
+        let flags: Vec<_> = (first..first + 30_000).map(|id| (id + 1, id + 1)).collect();
+        let mut verdict = None;
+        while !matches!(verdict, Some(Verdict::Load(_))) {
+            verdict = case.after(10_000).check(Some(5), &flags, Occasion::Full);
+        }
+        assert!(case.detector.unexplained.len() <= 100_000);
+    }
 }
