@@ -277,3 +277,16 @@ async fn an_older_answer_does_not_revive_flags_that_are_too_old() {
     sleep(MINUTE).await;
     assert_eq!(vexilla.status().level, Level::Live);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_source_in_code_that_loses_all_its_flags_is_logged_once() {
+    log();
+    let source = MemorySource::new([Flag::boolean("new", true)]);
+    let vexilla = Vexilla::builder(source.clone()).build().await.unwrap();
+    assert_eq!(logged("the source has no flags"), 0);
+    source.update(|set| set.flags.clear());
+    until(|| vexilla.status().flags == 0).await;
+    sleep(MINUTE * 10).await;
+    assert_eq!(logged("the source has no flags"), 1);
+    assert!(!is_on(&vexilla));
+}
