@@ -8,12 +8,12 @@ use super::inbox::Refreshed;
 use super::{Settings, Sync};
 use crate::source::SourceError;
 
-/// How long a start waits for the source that restored nothing and could go on
-/// without flags, unless another time was set.
+/// How long a start waits for the source if nothing was restored and flags are not
+/// required, unless another time was set.
 const WITHOUT_FLAGS: Duration = Duration::from_secs(5);
 
-/// How long it waits for the save of what was fetched, unless another time was
-/// set.
+/// How long a start waits for the save of the fetched flags, unless another time
+/// was set.
 const SAVE: Duration = Duration::from_secs(1);
 
 /// How long a start waits for the first fetch.

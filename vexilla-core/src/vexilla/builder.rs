@@ -136,14 +136,14 @@ impl VexillaBuilder {
     /// Where flags are required, `build` waits until the fetch has ended, whatever
     /// is set here.
     ///
-    /// The time includes the save of the fetched flags to the copy. By default
-    /// `build` waits at most 1 s for that save, and it waits for no other one.
+    /// `build` also waits until the fetched flags are saved to the copy, or could
+    /// not be saved: within the time that is set here, or by default at most 1 s.
+    /// Nothing waits for later saves but [`Vexilla::shutdown`].
     ///
     /// Set it in programs that end soon, such as a command or a cron job. Without
     /// it they answer from the copy every time, end before the first download, and
-    /// never renew the copy. Such a program also awaits
-    /// [`Vexilla::shutdown`] before it ends, if what later fetches give is to be
-    /// saved.
+    /// never renew the copy. To save what later fetches change, such a program also
+    /// awaits [`Vexilla::shutdown`] before it ends.
     pub fn start_wait(mut self, wait: Duration) -> Self {
         self.settings.start_wait = Some(wait);
         self
