@@ -140,3 +140,21 @@ fn a_flag_put_in_front_moves_users_of_flags_without_ids_only() {
     assert!(moved("") > 50);
     assert_eq!(moved(r#""ID":7,"#), 0);
 }
+
+#[test]
+fn a_regular_expression_loses_its_blanks_but_not_that_of_matches() {
+    for (operator, value, text, on) in [
+        ("EREG", r#""^hello world$""#, "helloworld", true),
+        ("EREG", r#""^hello world$""#, "hello world", false),
+        ("EREG", r#""^hello/* any */world$""#, "helloworld", false),
+        ("EREG", r#""^hello\sworld$""#, "hello world", true),
+        ("NEREG", r#""^hello world$""#, "helloworld", false),
+        ("MATCHES", "^hello world$", "hello world", true),
+    ] {
+        assert_eq!(
+            is_on(operator, value, text),
+            Ok(on),
+            "{operator} {value} {text}"
+        );
+    }
+}

@@ -142,6 +142,36 @@ async fn answers_of_another_status_are_errors() {
         let error = outage(Answer::status(status).body(body)).await;
         assert_eq!(error.kind(), SourceErrorKind::Status(status), "{error}");
         assert!(error.to_string().contains(&status.to_string()), "{error}");
+        let route = "/api/v1/export/eval_cache/json";
+        assert!(error.to_string().contains(route), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_names_the_route_that_failed() {
+    let latest = "/api/v1/flags/snapshots/max_id";
+    for answer in [
+        Answer::status(401),
+        Answer::status(302),
+        Answer::status(500),
+        Answer::json("<html>"),
+        Answer::json("{").cut_after(0),
+        Answer::json("x".repeat(MAX_BYTES)),
+    ] {
+        let server = server([]);
+        server.spoil(Route::MaxId, move |_| answer.clone());
+        let error = builder(&server).build().unwrap().latest().await;
+        let told = error.unwrap_err().to_string();
+        assert!(told.contains(latest), "{told}");
+    }
+    for answer in [
+        Answer::json("<html>"),
+        Answer::json("x".repeat(MAX_BYTES + 1)),
+    ] {
+        let server = server([answer]);
+        let error = builder(&server).build().unwrap().fetch().await;
+        let told = error.unwrap_err().to_string();
+        assert!(told.contains("/api/v1/export/eval_cache/json"), "{told}");
     }
 }
 

@@ -11,10 +11,10 @@
 //! | Endpoint | Token | Answer |
 //! |---|---|---|
 //! | `GET /health/live` | no | 200 while the process answers |
-//! | `GET /health/ready` | no | 200 once the source, or the last-known-good copy, has given flags; else 503 |
+//! | `GET /health/ready` | no | 200 once the source, or the last-known-good copy, has given flags; else 503, also once they are older than [`max_stale`](crate::VexillaBuilder::max_stale) |
 //! | `GET /health` | yes | 200 with the [`Status`](crate::Status) |
-//! | `GET /admin/stats` | yes | 200 with level, version and counts |
-//! | `GET /admin/flags` | yes | 200 with all loaded flags, and the problem of each that has one |
+//! | `GET /admin/stats` | yes | 200 with level, version, and the [`Counts`](crate::Counts) of checks, requests and changes; those of evaluations are [`Vexilla::evaluation_counts`](crate::Vexilla::evaluation_counts) |
+//! | `GET /admin/flags` | yes | 200 with all loaded flags by key, and the problem of each that has one |
 //! | `POST /admin/flags/{key}/explain` | yes | 200 with how a context's value comes about, 404 for a flag that is not loaded |
 //! | `POST /admin/refresh` | yes | fetches the flags and waits: 200 with whether they changed, how many there are and their version, both before and now, the level and its reason; 502 with the source's error, 503 after a shutdown |
 //! | `POST /admin/refresh?accept-loss=true` | yes | as `/admin/refresh`, and loads what the source answers even if it lacks flags or is older, see [`Vexilla::accept_loss`](crate::Vexilla::accept_loss) |
@@ -29,8 +29,14 @@
 //!
 //! **Ready** means that there is data: [`Level::Live`](crate::Level),
 //! `Stale` or `Restored`. Embedded flags and emergency defaults do not make a
-//! service ready. Both probes are free of the token, since probes have none,
-//! and give nothing away but that one bit.
+//! service ready: in an outage it stops being ready when
+//! [`max_stale`](crate::VexillaBuilder::max_stale) passes, and so do all its
+//! replicas at about the same time. A service that can work on its defaults should
+//! be probed at `/health/live` only. A source that answers with no flags makes the
+//! service ready with 0 flags: an empty Flagr at the first start is not told from
+//! one that is meant to be empty.
+//! Both probes are free of the token, since probes have none, and give nothing
+//! away but that one bit.
 //!
 //! **Explaining** takes `{"entityID":"…","entityType":"…","entityContext":{…}}`,
 //! Flagr's names, each of them optional; no body at all is the empty context.

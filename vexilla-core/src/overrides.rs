@@ -115,7 +115,9 @@ impl Overrides {
     }
 
     /// Sets a flag to a variant with this attachment, an object, for
-    /// [`Flags::json`](crate::Flags::json); the variant is named `override`.
+    /// [`Flags::json`](crate::Flags::json); the variant is named `override`. The
+    /// attachment is a [`serde_json::Value`], such as `serde_json::json!` makes, not
+    /// this crate's [`Value`](crate::Value) of a context.
     #[must_use]
     pub fn set_json(self, key: &str, attachment: serde_json::Value) -> Self {
         self.insert_variant(key, Variant::new("override").attachment(attachment))

@@ -11,8 +11,8 @@ use crate::excerpt::ShortName;
 pub enum Reason {
     /// The same variant for everybody, or that of an override.
     Static,
-    /// The variant of a segment whose constraints the context fulfils, or that
-    /// stands behind one whose constraints it does not.
+    /// The variant of a segment whose constraints matched, or the variant of a
+    /// later segment, after one whose constraints did not match.
     TargetingMatch,
     /// A variant picked by the entity's bucket.
     Split,

@@ -13,6 +13,7 @@
 //! | [`degradation`] | decides which flags are served, and their level |
 //! | [`status`] | the public status |
 //! | [`inbox`] | requests of handles to the loop |
+//! | [`start`] | how long a start waits for the first fetch |
 //!
 //! One task does all of it; handles send it requests through the inbox and read
 //! what it publishes. Whatever goes wrong, the loaded flags stay.
@@ -28,6 +29,7 @@ pub(crate) mod jitter;
 mod load;
 pub(crate) mod offload;
 mod panics;
+mod start;
 mod status;
 mod worker;
 
@@ -53,6 +55,7 @@ use checker::Checker;
 use degradation::{Degradation, Fallback, Freshness};
 use detect::Occasion;
 use inbox::Inbox;
+use start::Wait;
 use worker::{Ended, Worker};
 
 /// After a successful check, flags are live for so many poll intervals.
@@ -96,6 +99,11 @@ pub(crate) struct Settings {
     pub(crate) cache_interval: Duration,
     pub(crate) loss_confirmation: Duration,
     pub(crate) max_stale: Option<Duration>,
+    /// How long a start waits where it could do without the source, if that was
+    /// set.
+    pub(crate) start_wait: Option<Duration>,
+    /// Whether a start succeeds though no flags were restored or fetched.
+    pub(crate) starts_without_flags: bool,
     pub(crate) filter: Filter,
     pub(crate) limits: Limits,
 }
@@ -110,6 +118,8 @@ impl Default for Settings {
             cache_interval: Duration::from_secs(3),
             loss_confirmation: Duration::from_secs(60),
             max_stale: None,
+            start_wait: None,
+            starts_without_flags: false,
             filter: Filter::new(),
             limits: Limits::new(),
         }
@@ -154,7 +164,9 @@ pub(crate) struct Sync {
 pub struct ShutdownReport {
     /// The loop has ended; nothing is asked of the source any more.
     pub ended: bool,
-    /// No save of the last-known-good copy is under way any more.
+    /// No save of the last-known-good copy is under way any more. `true` also if
+    /// there is no copy, and if the last save failed: see
+    /// [`Status::last_known_good_error`].
     pub saved: bool,
 }
 
@@ -169,9 +181,13 @@ impl ShutdownReport {
 }
 
 impl Sync {
-    /// Restores what can be restored, and starts the loop on the tokio runtime
-    /// of the caller. Tells whether there is something to serve already.
-    pub(crate) async fn start(parts: Parts, settings: Settings) -> (Self, bool) {
+    /// Restores what can be restored, starts the loop on the tokio runtime of the
+    /// caller, and waits for the first fetch as [`Wait`] says.
+    ///
+    /// # Errors
+    ///
+    /// The source's, if there is nothing to serve without it.
+    pub(crate) async fn start(parts: Parts, settings: Settings) -> Result<Self, SourceError> {
         let name = parts.source.name();
         let freshness = Freshness {
             live_for: settings.poll_interval.saturating_mul(LIVE_FOR),
@@ -218,6 +234,9 @@ impl Sync {
             }
         }
         let inbox = Arc::new(Inbox::new());
+        let wait = Wait::new(&settings, restored);
+        // Before the loop starts, so that its first check answers it.
+        let fetched = wait.is_wanted().then(|| inbox.refresh());
         let (told, ended) = watch::channel(false);
         let end = Ended {
             inbox: Arc::clone(&inbox),
@@ -238,7 +257,10 @@ impl Sync {
             ended,
             task: tokio::spawn(worker.run(end)),
         };
-        (sync, restored)
+        if let Some(fetched) = fetched {
+            sync.await_start(wait, fetched).await?;
+        }
+        Ok(sync)
     }
 
     /// Fetches now, and waits for what comes of it.

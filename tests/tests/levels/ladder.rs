@@ -326,3 +326,16 @@ async fn a_restored_copy_is_served_for_so_long_after_a_doubtful_answer() {
     assert_eq!(vexilla.status().level, Level::Defaults);
     assert!(!is_on(&vexilla));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_source_in_code_that_loses_all_its_flags_is_logged_once() {
+    log();
+    let source = MemorySource::new([Flag::boolean("new", true)]);
+    let vexilla = Vexilla::builder(source.clone()).build().await.unwrap();
+    assert_eq!(logged("the source has no flags"), 0);
+    source.update(|set| set.flags.clear());
+    until(|| vexilla.status().flags == 0).await;
+    sleep(MINUTE * 10).await;
+    assert_eq!(logged("the source has no flags"), 1);
+    assert!(!is_on(&vexilla));
+}

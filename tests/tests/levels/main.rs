@@ -11,6 +11,7 @@ mod copies;
 mod ladder;
 #[path = "../log/mod.rs"]
 mod log;
+mod starts;
 
 use std::time::Duration;
 

@@ -113,3 +113,29 @@ async fn a_start_without_server_and_copy_is_an_error_or_serves_what_the_code_giv
         (0, 0)
     );
 }
+
+#[test]
+fn a_program_that_ends_after_its_start_keeps_what_it_fetched() {
+    let (server, folder) = (FakeFlagr::healthy(3).unwrap(), Folder::new("short"));
+    let value = || {
+        // The program ends with its runtime.
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build().unwrap();
+        runtime.block_on(async {
+            let builder = at(&server).last_known_good(folder.copy()).start_wait(GUARD);
+            let vexilla = builder.build().await.unwrap();
+            vexilla.flags(Context::new("visitor")).int_or(&key(1), -1)
+        })
+    };
+    for set in [11, 12] {
+        server.edit(|database| database.set(1, set));
+        assert_eq!(value(), set);
+    }
+    server.refuse();
+    assert_eq!(value(), 12, "of the copy");
+    let files: Vec<_> = std::fs::read_dir(folder.0.as_path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(files, ["flags"], "no temporary file is left");
+}

@@ -88,7 +88,7 @@ const SEGMENT: &[Member<Segment>] = &[
     ("FlagID", |d, to| d.integer(&mut to.flag_id)),
     ("Description", |d, to| d.string(&mut to.description)),
     ("Rank", |d, to| d.integer(&mut to.rank)),
-    ("RolloutPercent", |d, to| d.integer(&mut to.rollout_percent)),
+    ("RolloutPercent", |d, to| d.rollout(&mut to.rollout_percent)),
     ("Constraints", |d, to| {
         d.list(&mut to.constraints, CONSTRAINT);
     }),
@@ -116,7 +116,7 @@ const DISTRIBUTION: &[Member<Distribution>] = &[
     ("SegmentID", |d, to| d.integer(&mut to.segment_id)),
     ("VariantID", |d, to| d.integer(&mut to.variant_id)),
     ("VariantKey", |d, to| d.string(&mut to.variant_key)),
-    ("Percent", |d, to| d.integer(&mut to.percent)),
+    ("Percent", |d, to| d.percent(&mut to.percent)),
 ];
 
 const VARIANT: &[Member<Variant>] = &[
@@ -207,6 +207,7 @@ impl<'a> Decoder<'a> {
             }
             Kind::List => self.elements(into, |decoder, element, index| {
                 decoder.path.push(Step::Element(index));
+                decoder.note_part();
                 decoder.object(element, members);
                 decoder.path.pop();
             }),
@@ -312,8 +313,34 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// Remembers where a part of the flag in hand begins, if warnings are asked for.
+    fn note_part(&mut self) {
+        let offset = self.cursor.offset();
+        if let (Some(warnings), 0, [Step::Member(list), Step::Element(index)]) =
+            (&mut self.warnings, self.tagged, self.path.as_slice())
+        {
+            warnings.part(list, *index, offset);
+        }
+    }
+
     fn integer(&mut self, into: &mut u64) {
-        const EXPECTED: &str = "an integer from 0 to 18446744073709551615";
+        self.number(into, "an integer from 0 to 18446744073709551615");
+    }
+
+    /// An integer that is checked for its range later.
+    fn percent(&mut self, into: &mut u64) {
+        self.number(into, "an integer from 0 to 100");
+    }
+
+    fn rollout(&mut self, into: &mut u64) {
+        let given = self.tagged == 0 && self.cursor.peek() != Kind::Null;
+        if let (true, Some(warnings)) = (given, &mut self.warnings) {
+            warnings.rollout();
+        }
+        self.percent(into);
+    }
+
+    fn number(&mut self, into: &mut u64, expected: &str) {
         match self.cursor.peek() {
             Kind::Null => {
                 self.cursor.skip();
@@ -322,10 +349,10 @@ impl<'a> Decoder<'a> {
                 let literal = self.cursor.skip();
                 match literal.parse() {
                     Ok(number) => *into = number,
-                    Err(_) => self.report(&unexpected(EXPECTED, &quoted(literal))),
+                    Err(_) => self.report(&unexpected(expected, &quoted(literal))),
                 }
             }
-            _ => self.mismatch(EXPECTED),
+            _ => self.mismatch(expected),
         }
     }
 

@@ -108,9 +108,12 @@ pub(super) fn flags(snapshot: &Snapshot) -> OpsResponse {
             problem: flag.problem(),
         }
     }
+    let mut listed: Vec<_> = snapshot.compiled().map(held).collect();
+    // Those of an export come in an order that differs from one to the next.
+    listed.sort_unstable_by_key(|flag| (flag.key, flag.id));
     let flags = Flags {
         version: snapshot.version(),
-        flags: snapshot.compiled().map(held).collect(),
+        flags: listed,
     };
     OpsResponse::json(200, &flags)
 }
@@ -201,5 +204,21 @@ pub(super) fn refreshed(
             };
             OpsResponse::refusal(status, &error.to_string())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flag::Flag;
+
+    #[test]
+    fn flags_are_listed_by_key_in_whatever_order_they_come() {
+        let vexilla = Vexilla::fixed(["b", "a10", "c", "a"].map(Flag::new));
+        let answer = flags(&vexilla.snapshot());
+        let answer: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+        let listed = answer["flags"].as_array().unwrap();
+        let keys: Vec<_> = listed.iter().map(|flag| &flag["key"]).collect();
+        assert_eq!(keys, ["a", "a10", "b", "c"]);
     }
 }

@@ -26,7 +26,7 @@ const PREVIOUS: &str = ".previous";
 /// | a symbolic link | the file that it leads to is read and replaced, the link stays |
 /// | a symbolic link in a folder that everybody may write to, such as `/tmp`, owned neither by the folder's owner nor by the user of this process; any link in such a folder without the sticky bit | an error, and nothing is read or replaced: whoever made the link may mean a file of ours. As `fs.protected_symlinks` of Linux, everywhere on the path |
 /// | two processes save to one path | each copy is whole; the last one stays |
-/// | a process is killed while it saves | the old copy or the new one is there, whole; a temporary file `.vexilla-….tmp` may be left in the folder, which a save removes when it is an hour old |
+/// | a process is killed while it saves | the old copy or the new one is there, whole; a temporary file `.vexilla-….tmp` may be left in the folder, which a save removes once it is 10 s old (an hour where the file system has no locks) |
 ///
 /// # The previous generation
 ///

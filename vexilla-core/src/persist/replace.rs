@@ -3,9 +3,10 @@
 //! A temporary file is written in the same folder, flushed to the disk and
 //! renamed over the file, and the folder is flushed. A process that is killed,
 //! or a machine that loses power, at any moment leaves the old file or the new
-//! one, and perhaps a temporary file, which a later save removes.
+//! one, and perhaps a temporary file, which a later save removes: a save locks
+//! its temporary file, so that one without a lock is left over.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::path::Path;
@@ -17,7 +18,10 @@ use crate::regular_file;
 /// and this.
 const TEMPORARY: (&str, &str) = (".vexilla-", ".tmp");
 
-/// From this age on a temporary file is one that a killed process left.
+/// From this age on a temporary file is left over if nothing locks it. A save
+/// locks its file right after making it.
+const UNLOCKED: Duration = Duration::from_secs(10);
+/// From this age on it is left over, if its file system has no locks.
 const LEFT_OVER: Duration = Duration::from_secs(3600);
 
 /// Puts these bytes in the place of a file, all or nothing; blocks. The path
@@ -36,7 +40,8 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     remove_left_over(folder, SystemTime::now());
 
     let temporary = folder.join(temporary_name());
-    let outcome = write_new(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    // Locked until it is renamed.
+    let outcome = write_new(&temporary, bytes).and_then(|_locked| fs::rename(&temporary, path));
     if let Err(error) = outcome {
         // It may not even be there.
         let _ = fs::remove_file(&temporary);
@@ -45,10 +50,14 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     flush_folder(folder)
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Makes a file with these bytes, and locks it.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = create_new(path)?;
+    // Some file systems have no locks.
+    let _ = file.try_lock();
     file.write_all(bytes)?;
-    file.sync_all()
+    file.sync_all()?;
+    Ok(file)
 }
 
 /// Makes a file that nobody else may read, where there is none.
@@ -113,14 +122,26 @@ fn remove_left_over(folder: &Path, now: SystemTime) {
     }
 }
 
-/// Whether a temporary file is too old to be of a save under way. One of the
-/// future is not.
+/// Whether a temporary file is of no save under way. One of the future is not.
 fn is_left_over(entry: &fs::DirEntry, now: SystemTime) -> bool {
-    let written = entry.metadata().and_then(|metadata| metadata.modified());
-    written.is_ok_and(|written| {
-        now.duration_since(written)
-            .is_ok_and(|age| age >= LEFT_OVER)
-    })
+    let Ok(metadata) = entry.metadata() else {
+        return false;
+    };
+    let age = metadata
+        .modified()
+        .map(|written| now.duration_since(written));
+    let Ok(Ok(age)) = age else {
+        return false;
+    };
+    if age < UNLOCKED || !metadata.is_file() {
+        return false;
+    }
+    let file = regular_file::open(&entry.path());
+    match file.map(|file| file.try_lock()) {
+        Ok(Ok(())) => true,
+        Ok(Err(TryLockError::WouldBlock)) => false,
+        Ok(Err(TryLockError::Error(_))) | Err(_) => age >= LEFT_OVER,
+    }
 }
 
 #[cfg(test)]
@@ -149,25 +170,46 @@ mod tests {
     }
 
     #[test]
-    fn temporary_files_are_left_over_after_an_hour() {
-        let folder = std::env::temp_dir().join(format!("vexilla-{}-hour", std::process::id()));
+    fn temporary_files_are_left_over_if_nothing_locks_them() {
+        let folder = std::env::temp_dir().join(format!("vexilla-{}-left", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let (ours, other) = (folder.join(temporary_name()), folder.join("a.tmp"));
-        for path in [&ours, &other] {
-            fs::write(path, "").unwrap();
-        }
+        let save = write_new(&ours, b"half").unwrap();
+        fs::write(&other, "").unwrap();
         let written = fs::metadata(&ours).unwrap().modified().unwrap();
+        for at in [written - LEFT_OVER, written, written + LEFT_OVER * 2] {
+            remove_left_over(&folder, at);
+            assert!(ours.exists(), "a save under way");
+        }
+        // What a process leaves that is killed has no lock.
+        drop(save);
         for early in [
             written - LEFT_OVER,
             written,
-            written + LEFT_OVER - Duration::from_secs(1),
+            written + UNLOCKED - Duration::from_secs(1),
         ] {
             remove_left_over(&folder, early);
-            assert!(ours.exists());
+            assert!(ours.exists(), "perhaps not locked yet");
         }
-        remove_left_over(&folder, written + LEFT_OVER);
+        remove_left_over(&folder, written + UNLOCKED);
         assert!(!ours.exists() && other.exists());
         remove_left_over(&folder.join("nowhere"), written);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_save_removes_what_a_killed_one_left() {
+        let folder = std::env::temp_dir().join(format!("vexilla-{}-killed", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let left = folder.join(temporary_name());
+        let file = create_new(&left).unwrap();
+        file.set_modified(SystemTime::now() - UNLOCKED).unwrap();
+        drop(file);
+        replace(&folder.join("flags"), b"whole").unwrap();
+        let names = fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.collect::<Vec<_>>(), ["flags"]);
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -59,6 +59,7 @@ struct Shared {
     state: Mutex<State>,
     /// Read on the path of a request; held for one assignment at a time.
     report: Mutex<Arc<SaveReport>>,
+    /// Nothing is under way any more, or a save has ended.
     idle: Notify,
     /// Something newer waits, or nobody wants to wait for a repeat any more.
     hurry: Notify,
@@ -173,6 +174,19 @@ impl Saver {
             // Made before looking, so that the end does not fall in between.
             let idle = self.shared.idle.notified();
             if !self.shared.state().saving {
+                return;
+            }
+            idle.await;
+        }
+    }
+
+    /// Waits until no save is under way or waits, or one has failed, which is
+    /// repeated in the background.
+    pub(crate) async fn tried(&self) {
+        loop {
+            // Made before looking, so that the end does not fall in between.
+            let idle = self.shared.idle.notified();
+            if !self.shared.state().saving || self.report().last_error.is_some() {
                 return;
             }
             idle.await;
@@ -380,6 +394,7 @@ impl Shared {
             },
             last_error: error.clone(),
         }));
+        self.idle.notify_waiters();
         let before = before.last_error.as_ref();
         match error {
             Some(error) if before != Some(&error) => tracing::warn!(

@@ -100,8 +100,9 @@ impl FlagrSource {
         }
     }
 
-    /// A failure on the way, without the address's secrets.
-    fn failed(&self, what: &str, route: &Route<'_>, error: reqwest::Error) -> SourceError {
+    /// A failure on the way, without the address's secrets; `message` is for one
+    /// that is no time-out.
+    fn failed(&self, message: String, route: &Route<'_>, error: reqwest::Error) -> SourceError {
         let host = self.host();
         let (kind, message) = if error.is_timeout() && error.is_connect() {
             let limit = self.connect_timeout;
@@ -120,7 +121,6 @@ impl FlagrSource {
             );
             (SourceErrorKind::Timeout, message)
         } else {
-            let message = format!("cannot {what} Flagr at {host}");
             (SourceErrorKind::Unreachable, message)
         };
         SourceError::new(kind, message).because(error.without_url())
@@ -163,7 +163,8 @@ impl FlagrSource {
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, token);
         }
-        let failed = |error| self.failed("reach", route, error);
+        let message = || format!("cannot reach Flagr at {}", self.host());
+        let failed = |error| self.failed(message(), route, error);
         request.send().await.map_err(failed)
     }
 
@@ -187,10 +188,10 @@ impl FlagrSource {
         let (host, status) = (self.host(), response.status().as_u16());
         let message = match status {
             300..=399 => format!(
-                "Flagr at {host} redirects with status {status}, perhaps to a login page; give its final address, or credentials"
+                "Flagr at {host} redirects /{route} with status {status}, perhaps to a login page; give its final address, or credentials"
             ),
             401 | 403 => format!(
-                "Flagr at {host} answered {status}; its export needs credentials where authentication is on"
+                "Flagr at {host} answered {status} for /{route}, which needs credentials where authentication is on; after fixing them, a refresh checks at once"
             ),
             404 if self.export.path().contains("/api/v1/api/v1/") => format!(
                 "Flagr at {host} answered 404 for {}; the address must not end in /api/v1",
@@ -199,7 +200,7 @@ impl FlagrSource {
             404 => format!(
                 "Flagr at {host} answered 404 for /{route}; the address may lack a path, or be that of something else"
             ),
-            _ => format!("Flagr at {host} answered with status {status}"),
+            _ => format!("Flagr at {host} answered {status} for /{route}"),
         };
         let error = SourceError::new(SourceErrorKind::Status(status), message);
         match retry_after(response.headers(), SystemTime::now()) {
@@ -217,7 +218,9 @@ impl FlagrSource {
         progress: &FetchProgress,
     ) -> Result<Option<Vec<u8>>, SourceError> {
         let mut body = Vec::new();
-        let failed = |error| self.failed("read the answer of", route, error);
+        let (host, path) = (self.host(), route.path);
+        let message = || format!("cannot read the answer of Flagr at {host} for /{path}");
+        let failed = |error| self.failed(message(), route, error);
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > most {
                 return Ok(None);
@@ -260,7 +263,7 @@ impl Source for FlagrSource {
         let body = body.await?.ok_or_else(|| {
             let (host, most) = (self.host(), self.max_bytes);
             let message = format!(
-                "the answer of Flagr at {host} has more than {most} bytes; raise max_bytes if that is meant"
+                "the answer of Flagr at {host} for /{EXPORT} has more than {most} bytes; raise max_bytes if that is meant"
             );
             SourceError::new(SourceErrorKind::TooLarge, message)
         })?;
@@ -268,7 +271,8 @@ impl Source for FlagrSource {
             .await
             .map_err(SourceError::other)?;
         set.map_err(|error| {
-            let message = format!("the answer of Flagr at {} is no set of flags", self.host());
+            let host = self.host();
+            let message = format!("the answer of Flagr at {host} for /{EXPORT} is no set of flags");
             SourceError::new(SourceErrorKind::Document, message).because(error)
         })
     }
@@ -293,7 +297,8 @@ impl Source for FlagrSource {
         let response = self.get(&route).await?;
         let unread = FetchProgress::default();
         let body = self.body(&route, response, MAX_ID_BYTES, &unread).await?;
-        let message = || format!("the answer of Flagr at {} has no valid maxID", self.host());
+        let host = self.host();
+        let message = || format!("the answer of Flagr at {host} for /{MAX_ID} has no valid maxID");
         let wrong = || SourceError::new(SourceErrorKind::Document, message());
         let answer: MaxId = serde_json::from_slice(&body.ok_or_else(wrong)?)
             .map_err(|error| wrong().because(error))?;

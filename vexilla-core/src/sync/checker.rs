@@ -162,8 +162,10 @@ impl Checker {
         self.failure = Some((text, now));
         if self.held.is_some() {
             tracing::warn!(source, %error, flags, "the check failed; the loaded flags stay");
-        } else {
+        } else if self.settings.starts_without_flags {
             tracing::error!(source, %error, "the check failed; no flags are loaded, and defaults are served");
+        } else {
+            tracing::debug!(source, %error, "the check failed; the start fails");
         }
     }
 

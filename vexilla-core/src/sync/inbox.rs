@@ -1,6 +1,6 @@
 //! What handles ask of the loop.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -49,36 +49,41 @@ impl Inbox {
         }
     }
 
-    /// Asks for a fetch, and waits for what comes of it.
-    pub(super) async fn refresh(&self) -> Refreshed {
-        self.ask(false).await
+    /// Asks for a fetch, at the call; the future waits for what comes of it.
+    pub(super) fn refresh(self: &Arc<Self>) -> impl Future<Output = Refreshed> + Send + use<> {
+        self.ask(false)
     }
 
     /// The same, and accepts whatever the source answers.
-    pub(super) async fn accept_loss(&self) -> Refreshed {
-        self.ask(true).await
+    pub(super) fn accept_loss(self: &Arc<Self>) -> impl Future<Output = Refreshed> + Send + use<> {
+        self.ask(true)
     }
 
-    async fn ask(&self, accepts_loss: bool) -> Refreshed {
+    fn ask(self: &Arc<Self>, accepts_loss: bool) -> impl Future<Output = Refreshed> + Send + use<> {
         let (answer, outcome) = oneshot::channel();
         {
             let mut asked = self.asked();
-            if asked.closed {
-                return Err(shut_down());
+            // Where the loop has ended, the answer is dropped.
+            if !asked.closed {
+                asked.waiting.push(Waiting {
+                    answer,
+                    accepts_loss,
+                });
             }
-            asked.waiting.push(Waiting {
-                answer,
-                accepts_loss,
-            });
         }
         self.news.notify_one();
-        outcome.await.unwrap_or_else(|_| match self.asked().closed {
-            true => Err(shut_down()),
-            false => Err(SourceError::new(
-                SourceErrorKind::Panicked,
-                "the refresh loop panicked during the check",
-            )),
-        })
+        let inbox = Arc::clone(self);
+        async move {
+            outcome
+                .await
+                .unwrap_or_else(|_| match inbox.asked().closed {
+                    true => Err(shut_down()),
+                    false => Err(SourceError::new(
+                        SourceErrorKind::Panicked,
+                        "the refresh loop panicked during the check",
+                    )),
+                })
+        }
     }
 
     /// Says that something changed.

@@ -179,7 +179,9 @@ impl Checker {
             counts.changes += u64::from(changed);
             counts.changes_without_push += u64::from(missed);
         });
-        if before.is_none() && current.is_empty() && current.left_out().flags == 0 {
+        // Of a loss that had to be confirmed, more is logged.
+        let news = before.is_none() || (changed && reason == Some(Reason::Change));
+        if news && current.is_empty() && current.left_out().flags == 0 {
             tracing::warn!(source = self.source.name(), "the source has no flags");
         }
         if changed {

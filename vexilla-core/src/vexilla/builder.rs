@@ -26,7 +26,6 @@ pub struct VexillaBuilder {
     last_known_good: Option<Saver>,
     embedded: Option<FlagSet>,
     emergency: Overrides,
-    start_wait: Duration,
     start_without_flags: bool,
 }
 
@@ -40,7 +39,6 @@ impl VexillaBuilder {
             last_known_good: None,
             embedded: None,
             emergency: Overrides::new(),
-            start_wait: Duration::ZERO,
             start_without_flags: false,
         }
     }
@@ -64,7 +62,9 @@ impl VexillaBuilder {
 
     /// How long to wait after an answer that does not change by itself: 401,
     /// 403, 404, 501 and their like; give or take 10 %, and at least a poll
-    /// interval. A notification or a refresh shortens it. Default: 60 s.
+    /// interval. A notification or a refresh shortens it: after fixing the
+    /// credentials, [`Vexilla::refresh`] or `POST /admin/refresh` checks at once.
+    /// Default: 60 s.
     pub fn slow_retry_interval(mut self, interval: Duration) -> Self {
         self.settings.slow_retry = interval;
         self
@@ -124,29 +124,49 @@ impl VexillaBuilder {
         self
     }
 
-    /// How long [`build`](Self::build) waits for the source although a copy was
-    /// restored, so that the first requests see the newest flags if the source
-    /// is quick. Default: not at all.
+    /// How long [`build`](Self::build) waits for the source where it can start
+    /// without it:
     ///
-    /// Set it in programs that end soon, such as a command or a cron job: without
+    /// | At the start | Default |
+    /// |---|---|
+    /// | a copy was restored | not at all: the copy is served at once |
+    /// | nothing was restored, and [`start_without_flags`](Self::start_without_flags) or [`embedded`](Self::embedded) is set | 5 s |
+    ///
+    /// After that time `build` returns, and the fetch goes on in the background.
+    /// Where flags are required, `build` waits until the fetch has ended, whatever
+    /// is set here.
+    ///
+    /// `build` also waits until the fetched flags are saved to the copy, or could
+    /// not be saved: within the time that is set here, or by default at most 1 s.
+    /// Nothing waits for later saves but [`Vexilla::shutdown`].
+    ///
+    /// Set it in programs that end soon, such as a command or a cron job. Without
     /// it they answer from the copy every time, end before the first download, and
-    /// never renew the copy.
+    /// never renew the copy. To save what later fetches change, such a program also
+    /// awaits [`Vexilla::shutdown`] before it ends.
     pub fn start_wait(mut self, wait: Duration) -> Self {
-        self.start_wait = wait;
+        self.settings.start_wait = Some(wait);
         self
     }
 
-    /// Flags to serve while nothing better is held: the source was not reached
-    /// yet and there is no copy, or what is held is older than
-    /// [`max_stale`](Self::max_stale). With them, [`build`](Self::build) does
-    /// not fail. Default: none.
+    /// Flags to serve at the level [`Level::Defaults`](crate::Level::Defaults): no
+    /// flags were fetched or restored yet, or they are older than
+    /// [`max_stale`](Self::max_stale). With them, [`build`](Self::build) does not
+    /// fail, and waits for the source at most
+    /// [`start_wait`](Self::start_wait), by default 5 s. Default: none.
     pub fn embedded(mut self, flags: impl Into<FlagSet>) -> Self {
         self.embedded = Some(flags.into());
         self
     }
 
-    /// The value of a flag while nothing better is held, in place of what the
+    /// The value of a flag at the level
+    /// [`Level::Defaults`](crate::Level::Defaults), in place of what the
     /// [`embedded`](Self::embedded) flags say. Default: that of the getter.
+    ///
+    /// It holds only at that level: until the first flags are fetched or restored,
+    /// and when they are older than [`max_stale`](Self::max_stale). Once flags are
+    /// loaded, it replaces neither a flag that was deleted, nor any flag when the
+    /// source has none: then the getter's default answers.
     ///
     /// By itself it does not let [`build`](Self::build) succeed without flags: add
     /// [`start_without_flags`](Self::start_without_flags) or `embedded`.
@@ -188,6 +208,8 @@ impl VexillaBuilder {
 
     /// Starts even if nothing is restored and the source is not reached: all
     /// flags are unknown, so that getters give their defaults, until it is.
+    /// [`build`](Self::build) waits for the source at most
+    /// [`start_wait`](Self::start_wait), by default 5 s.
     pub fn start_without_flags(mut self) -> Self {
         self.start_without_flags = true;
         self
@@ -196,10 +218,30 @@ impl VexillaBuilder {
     /// Restores the copy, if there is one, or else fetches the flags, and
     /// starts to keep them fresh, on the tokio runtime of the caller.
     ///
+    /// How long it takes, beside the time to compile the flags:
+    ///
+    /// - reading the copy: at most 5 s;
+    /// - where it can start without the source (a copy was restored,
+    ///   [`start_without_flags`](Self::start_without_flags) or
+    ///   [`embedded`](Self::embedded) is set): at most
+    ///   [`start_wait`](Self::start_wait) for the source;
+    /// - where it cannot: one request for the latest snapshot ID and one for the
+    ///   flags, each within its [`Source::timeouts`]. Of a Flagr that accepts
+    ///   connections and never answers, these are `latest_timeout` and `timeout` of
+    ///   `FlagrSource`, by default 4 s and 10 s. An error is
+    ///   not retried;
+    /// - saving what was fetched to the copy: at most 1 s, or `start_wait` where
+    ///   that is set. A save that takes longer goes on in the background.
+    ///
+    /// A service whose liveness is probed should set
+    /// [`start_without_flags`](Self::start_without_flags), or listen before it
+    /// builds, if its probes do not allow for that time.
+    ///
     /// # Errors
     ///
     /// The source's error at the first fetch, if nothing was restored (and why the
-    /// copy could not be used, if there is one), and neither [`embedded`](Self::embedded) flags are given nor
+    /// copy could not be used, if there is one), and neither
+    /// [`embedded`](Self::embedded) flags are given nor
     /// [`start_without_flags`](Self::start_without_flags) is set.
     ///
     /// # Panics
@@ -211,7 +253,10 @@ impl VexillaBuilder {
             empty_entity: self.empty_entity,
             ..Served::default()
         }));
-        let may_be_empty = self.start_without_flags || self.embedded.is_some();
+        let settings = Settings {
+            starts_without_flags: self.start_without_flags || self.embedded.is_some(),
+            ..self.settings
+        };
         let embedded = self.embedded.unwrap_or_default();
         let parts = Parts {
             source: self.source,
@@ -219,26 +264,13 @@ impl VexillaBuilder {
             saver: self.last_known_good.map(Arc::new),
             embedded: Arc::new(Snapshot::build(
                 embedded,
-                &self.settings.filter,
-                &self.settings.limits,
+                &settings.filter,
+                &settings.limits,
                 None,
             )),
             emergency: Arc::new(self.emergency),
         };
-        let (sync, restored) = Sync::start(parts, self.settings).await;
-        if restored {
-            // Either way there is something to serve.
-            let _ = tokio::time::timeout(self.start_wait, sync.refresh()).await;
-        } else if let Err(error) = sync.refresh().await
-            && !may_be_empty
-        {
-            return Err(match sync.status().last_known_good_error {
-                Some(copy) => {
-                    error.with_note(format!("the last-known-good copy cannot be used: {copy}"))
-                }
-                None => error,
-            });
-        }
+        let sync = Sync::start(parts, settings).await?;
         Ok(Vexilla {
             store,
             sync: Some(Arc::new(sync)),
@@ -259,7 +291,6 @@ impl fmt::Debug for VexillaBuilder {
                 &self.embedded.as_ref().map(|set| set.flags.len()),
             )
             .field("emergency", &self.emergency)
-            .field("start_wait", &self.start_wait)
             .field("start_without_flags", &self.start_without_flags)
             .finish()
     }

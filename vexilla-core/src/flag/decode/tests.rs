@@ -178,7 +178,15 @@ fn values_of_the_wrong_type_are_told_with_their_path() {
         ),
         (
             r#""Segments":[{},{"Distributions":[{},{},{"percent":[]}]}]"#,
-            "Segments[1].Distributions[2].Percent: expected an integer from 0 to 18446744073709551615, found a list",
+            "Segments[1].Distributions[2].Percent: expected an integer from 0 to 100, found a list",
+        ),
+        (
+            r#""Segments":[{"RolloutPercent":33.5}]"#,
+            "Segments[0].RolloutPercent: expected an integer from 0 to 100, found 33.5",
+        ),
+        (
+            r#""Segments":[{"Distributions":[{"Percent":-1}]}]"#,
+            "Segments[0].Distributions[0].Percent: expected an integer from 0 to 100, found -1",
         ),
         (
             r#""Variants":[{"Attachment":[1]}]"#,

@@ -2,7 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::flag::{DocumentErrorKind, FlagSet};
-use DocumentWarningKind::{SplitWithoutId, UnknownMember};
+use DocumentWarningKind::{
+    DuplicateId, DuplicateKey, MissingRolloutPercent, SplitWithoutId, UnknownMember,
+};
 
 fn warnings(document: &str) -> Vec<DocumentWarning> {
     FlagSet::from_json_with_warnings(document.as_bytes())
@@ -85,6 +87,74 @@ fn a_split_without_an_id_is_a_warning() {
         assert_eq!(kinds(&flag("\"ID\":0,", rollout, percents)), expected);
         assert_eq!(kinds(&flag("\"ID\":7,", rollout, percents)), []);
     }
+}
+
+#[test]
+fn what_has_the_id_or_key_of_another_is_a_warning() {
+    let document = r#"{"Flags":[
+ {"ID":7,"Key":"a","Variants":[{"ID":1,"Key":"on"},{"ID":2,"Key":"off"},{"ID":1,"Key":"x"}]},
+ {"Key":"a","Segments":[{"ID":3},{"ID":0},{},{"ID":3}, {"ID":3}]},
+ {"ID":7,"Key":"b","Variants":[{"ID":1,"Key":"on"}],"Segments":[{"ID":3}]},
+ {"ID":0,"Key":""},{"Key":"","Variants":[{"Key":"on"},{"Key":"off"}]}
+]}"#;
+    assert_eq!(
+        messages(document),
+        [
+            "line 2, column 73: Flags[0].Variants[2] has the same ID as Variants[0], 1; give it another one",
+            "line 3, column 2: Flags[1] has the same key as Flags[0], \"a\": both are invalid",
+            "line 3, column 46: Flags[1].Segments[3] has the same ID as Segments[0], 3; give it another one",
+            "line 3, column 56: Flags[1].Segments[4] has the same ID as Segments[0], 3; give it another one",
+            "line 4, column 2: Flags[2] has the same ID as Flags[0], 7; give it another one",
+        ]
+    );
+    let kinds: Vec<_> = warnings(document)
+        .iter()
+        .map(DocumentWarning::kind)
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            DuplicateId,
+            DuplicateKey,
+            DuplicateId,
+            DuplicateId,
+            DuplicateId
+        ]
+    );
+    let error = FlagSet::from_json_strict(document.as_bytes()).unwrap_err();
+    assert_eq!(error.kind(), DocumentErrorKind::Warning(DuplicateId));
+}
+
+#[test]
+fn distributions_without_a_rollout_are_a_warning() {
+    let document = r#"{"Flags":[{"ID":1,"Key":"a","Segments":[
+ {"Distributions":[{"Percent":100}]},
+ {"Distributions":[{"Percent":100}],"RolloutPercent":0},
+ {"rolloutpercent":100,"Distributions":[{"Percent":100}]},
+ {"RolloutPercent":null,"Distributions":[{"Percent":100}]},
+ {"Distributions":[]}],
+ "Tags":[{"Flags":[{"Segments":[{"RolloutPercent":1},{"Distributions":[{}]}]}]}]}]}"#;
+    let told = |line: usize, index: usize| {
+        format!(
+            "line {line}, column 2: Flags[0].Segments[{index}] has distributions and no RolloutPercent, which means 0: it matches and gives nothing; give it one, such as 100"
+        )
+    };
+    assert_eq!(messages(document), [told(2, 0), told(5, 3)]);
+    let error = FlagSet::from_json_strict(document.as_bytes()).unwrap_err();
+    let kind = DocumentErrorKind::Warning(MissingRolloutPercent);
+    assert_eq!((error.kind(), error.line(), error.column()), (kind, 2, 2));
+}
+
+#[test]
+fn parts_in_a_second_list_have_places_of_their_own() {
+    let document = r#"{"Flags":[{"Segments":[{"ID":3},{"ID":4},{"ID":5}],
+"Segments":[{"ID":8},{"ID":8}],"Variants":[{"ID":1},{"ID":1}],"Variants":[]}]}"#;
+    assert_eq!(
+        messages(document),
+        [
+            "line 2, column 22: Flags[0].Segments[1] has the same ID as Segments[0], 8; give it another one"
+        ]
+    );
 }
 
 #[test]
