@@ -81,6 +81,8 @@ impl<E: Endpoints> Connection<E> {
         let mut stopping = false;
         loop {
             tokio::select! {
+                // What has come in is read before a shutdown closes the connection.
+                biased;
                 ended = &mut connection => {
                     if let Err(error) = ended {
                         tracing::debug!(%error, "a connection broke off");
