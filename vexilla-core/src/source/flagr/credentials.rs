@@ -61,6 +61,12 @@ impl TokenProvider {
         *current = Some(value.clone());
         Ok(value)
     }
+
+    /// A new one was refused as well: the next request gets another one.
+    pub(super) async fn discard(&self, refused: &HeaderValue) {
+        let mut current = self.current.lock().await;
+        current.take_if(|value| value == refused);
+    }
 }
 
 impl fmt::Debug for TokenProvider {
