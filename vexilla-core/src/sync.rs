@@ -211,7 +211,7 @@ impl Sync {
             if let Err(error) = outcome {
                 let (source, store) = (name, saver.name());
                 tracing::warn!(source, store, %error, "the last-known-good copy cannot be used");
-                if may_be_whole(&error) {
+                if error.kind().may_be_whole() {
                     checker.keep_copy();
                 }
                 degradation.no_copy(&error);
@@ -312,17 +312,4 @@ impl fmt::Debug for Sync {
             .field("status", &self.status())
             .finish_non_exhaustive()
     }
-}
-
-/// Whether a copy that cannot be used may be a good one nevertheless.
-fn may_be_whole(error: &PersistError) -> bool {
-    matches!(
-        error.kind(),
-        PersistErrorKind::Io
-            | PersistErrorKind::TooLarge
-            | PersistErrorKind::Foreign
-            | PersistErrorKind::Compression
-            | PersistErrorKind::TooOld
-            | PersistErrorKind::Other
-    )
 }
