@@ -9,6 +9,7 @@
 //! | [`offload`] | frees large values elsewhere than on the runtime's threads |
 //! | [`detect`] | decides whether the flags that came are loaded |
 //! | [`load`] | loads them, or keeps the loaded ones and reports why |
+//! | [`log_limit`] | decides which failures are logged |
 //! | [`backoff`] | decides when the source may be asked again |
 //! | [`degradation`] | decides which flags are served, and their level |
 //! | [`status`] | the public status |
@@ -26,6 +27,7 @@ mod fetched;
 mod inbox;
 pub(crate) mod jitter;
 mod load;
+mod log_limit;
 pub(crate) mod offload;
 mod panics;
 mod status;
