@@ -265,7 +265,10 @@ impl Sync {
     }
 
     pub(crate) fn watch_status(&self) -> StatusWatch {
-        StatusWatch(self.degradation.watch())
+        StatusWatch {
+            status: self.degradation.watch(),
+            ended: self.ended.clone(),
+        }
     }
 
     /// Ends the loop, and waits at most so long for it and for a save.

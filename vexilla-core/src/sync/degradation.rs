@@ -208,6 +208,8 @@ struct Book {
     breaker: BreakerState,
     /// Since when flags are being downloaded, and how far that is.
     download: Option<(SystemTime, FetchProgress)>,
+    /// The loop was shut down: no check will succeed any more.
+    shut_down: bool,
     /// Why the last-known-good copy could not be used at the start.
     copy_unusable: Option<String>,
     counts: Counts,
@@ -245,6 +247,7 @@ impl Degradation {
             last_error: None,
             breaker: BreakerState::Closed,
             download: None,
+            shut_down: false,
             copy_unusable: None,
             counts: Counts::default(),
         };
@@ -358,6 +361,11 @@ impl Degradation {
         let source = &self.source;
         tracing::error!(source, "{WHY}; the flags stay as they are and become stale");
         self.write(|book| book.last_error = Some(WHY.to_owned()));
+    }
+
+    /// The loop ended because it was asked to.
+    pub(super) fn shut_down(&self) {
+        self.write(|book| book.shut_down = true);
     }
 
     /// The breaker's state, as it is now.
@@ -552,9 +560,14 @@ fn status(
     }
 }
 
-/// Why flags are stale before any check has failed.
+/// Why flags are stale though no check has failed.
 fn overdue(book: &Book) -> Option<String> {
-    let why = "no check of the source succeeded for three poll intervals; one may be waiting for an answer";
+    let why = match book.shut_down {
+        true => "refreshing was shut down; the flags stay as they are",
+        false => {
+            "no check of the source succeeded for three poll intervals; one may be waiting for an answer"
+        }
+    };
     (book.level == Level::Stale).then(|| why.to_owned())
 }
 

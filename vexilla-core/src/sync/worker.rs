@@ -48,6 +48,15 @@ pub(super) struct Worker {
     first: bool,
 }
 
+/// Closes the inbox on drop.
+struct Closing(Arc<Inbox>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// Reports on drop that the loop has ended.
 pub(super) struct Ended {
     pub(super) inbox: Arc<Inbox>,
@@ -57,10 +66,12 @@ pub(super) struct Ended {
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        if !self.inbox.was_shut_down() {
+        self.inbox.close();
+        if self.inbox.was_shut_down() {
+            self.degradation.shut_down();
+        } else {
             self.degradation.loop_ended();
         }
-        self.inbox.close();
         self.degradation.store().stop_keeping();
         self.told.send_replace(true);
     }
@@ -98,13 +109,18 @@ impl Worker {
 
     /// Keeps the flags fresh until it is shut down.
     pub(super) async fn run(mut self, ended: Ended) {
+        // Dropped last, also when the runtime drops the task.
+        let _ended = ended;
         let inbox = Arc::clone(&self.inbox);
+        let mut work = pin!(self.work());
+        // Dropped before the check that is under way, so that those who wait for
+        // it learn that the loop has ended.
+        let _closing = Closing(Arc::clone(&inbox));
         tokio::select! {
             biased;
             () = inbox.is_shut_down() => {}
-            () = self.work() => {}
+            () = &mut work => {}
         }
-        drop(ended);
     }
 
     async fn work(&mut self) {
