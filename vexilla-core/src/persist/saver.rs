@@ -360,7 +360,8 @@ impl Shared {
         let ended_in_time = timeout(HANGS_AFTER, &mut saved).await;
         let outcome = match ended_in_time {
             Ok(outcome) => outcome,
-            // Another save beside it could hang as well, or be overtaken by it.
+            // It is not given up: another save could hang as well, and the older
+            // document could replace the newer one.
             Err(_) => {
                 self.record(Err(hangs()));
                 saved.await

@@ -113,8 +113,8 @@ impl Worker {
         let _ended = ended;
         let inbox = Arc::clone(&self.inbox);
         let mut work = pin!(self.work());
-        // Dropped before the check that is under way, so that those who wait for
-        // it learn that the loop has ended.
+        // Dropped before the check that is under way: callers that wait for it get
+        // an error that says that the loop has ended.
         let _closing = Closing(Arc::clone(&inbox));
         tokio::select! {
             biased;

@@ -64,7 +64,8 @@ pub(crate) struct Memory {
     cel: BTreeMap<Box<[u8]>, Arc<Known>>,
 }
 
-/// What was compiled for flags that are invalid.
+/// What was compiled for flags that are invalid, in the room that the other flags
+/// leave.
 #[derive(Debug, Default)]
 struct Aside {
     patterns: Memory,
@@ -81,7 +82,7 @@ struct Taken {
     program_bytes: u64,
     /// The memory of the caches of each thread that searches, in bytes.
     cache_bytes: u64,
-    /// Tells which patterns they are.
+    /// A hash of the patterns, whatever their order.
     hash: u64,
 }
 
@@ -93,9 +94,9 @@ pub(crate) struct Patterns<'m> {
     before: Option<&'m Memory>,
     /// Those of the flags that are valid, and of the one that is being compiled.
     now: Memory,
-    /// What these take.
+    /// What the patterns of `now` take.
     taken: Taken,
-    /// What those of the flags before take.
+    /// What the patterns of the flags before this one take.
     taken_before: Taken,
     /// Patterns that no flag before this one has.
     added: Vec<Arc<Known>>,
@@ -124,8 +125,8 @@ pub(crate) struct Needs {
     is_refused: bool,
     /// It has that memory: else it is invalid.
     is_held: bool,
-    /// It is invalid, and its patterns may be why: then the flags before it had
-    /// taken this.
+    /// What the flags before it had taken, if it is invalid and has patterns: they
+    /// may be why.
     invalid_after: Option<Taken>,
 }
 
@@ -206,7 +207,6 @@ impl Taken {
         }
         let mut hasher = DefaultHasher::new();
         (known.dialect, &known.text).hash(&mut hasher);
-        // The same whatever their order.
         self.hash = self.hash.wrapping_add(hasher.finish());
     }
 }
@@ -258,9 +258,8 @@ impl<'m> Patterns<'m> {
     }
 
     /// Takes over what a flag needs that did not change; `false` if it does not
-    /// come to the same within the limits, so that the flag has to be compiled
-    /// again. What its patterns took until then is that of the flag that is
-    /// compiled next.
+    /// come to the same within the limits. Then the flag has to be compiled again,
+    /// and it has to be the next one: its patterns may have been added already.
     pub(crate) fn keep(&mut self, needs: &Needs) -> bool {
         let invalid_after = needs.invalid_after;
         let is_same = self.fits(needs.bytes) != needs.is_refused
@@ -293,8 +292,7 @@ impl<'m> Patterns<'m> {
         }
     }
 
-    /// Whether the flags leave so much room for what is set aside, and that as it
-    /// is.
+    /// Whether the flags leave room for what is set aside and so many bytes more.
     fn has_room_aside(&self, program_bytes: u64, bytes: u64) -> bool {
         let (programs, rest) = (
             self.taken.program_bytes.saturating_add(program_bytes),
