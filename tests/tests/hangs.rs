@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
-use vexilla_core::{FlagrSource, Level, Source, SourceErrorKind, Vexilla};
+use vexilla_core::{FileSource, FlagrSource, Level, Source, SourceErrorKind, Vexilla};
 use vexilla_tests::fake_flagr::{Answer, FakeFlagr, GUARD, Route, until};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -87,6 +87,28 @@ async fn an_error_names_the_setting_that_was_too_short() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_provider_of_tokens_is_within_the_limit_of_the_request() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    for takes in [Duration::from_secs(2), HOUR] {
+        let source = FlagrSource::builder(&url).bearer_token_with(move || async move {
+            sleep(takes).await;
+            Ok::<_, String>("token".to_owned())
+        });
+        let source = source.timeout(HOUR).build().unwrap();
+        let start = Instant::now();
+        let error = source.latest().await.unwrap_err();
+        let took = start.elapsed();
+        let limit = Duration::from_secs(4);
+        assert!(took <= limit + SHORT, "{takes:?}: {took:?}");
+        assert_eq!(error.kind(), SourceErrorKind::Timeout, "{error}");
+        assert!(error.to_string().contains("bearer tokens"), "{error}");
+        let setting = "raise latest_timeout";
+        assert!(error.to_string().contains(setting), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn a_loop_waits_longer_than_the_source_itself() {
     let source = FlagrSource::builder("http://localhost").timeout(HOUR);
@@ -94,6 +116,14 @@ async fn a_loop_waits_longer_than_the_source_itself() {
     assert!(timeouts.fetch > HOUR && timeouts.latest > Duration::from_secs(4));
     let source = FlagrSource::builder("http://localhost").timeout(Duration::MAX);
     assert_eq!(source.build().unwrap().timeouts().fetch, Duration::MAX);
+
+    // It may wait for the read before, and as long again for its own.
+    for limit in [Duration::from_millis(1), HOUR] {
+        let timeouts = FileSource::new("flags.json").timeout(limit).timeouts();
+        assert!(timeouts.fetch > 2 * limit, "{timeouts:?}");
+    }
+    let timeouts = FileSource::new("flags.json").timeout(Duration::MAX);
+    assert_eq!(timeouts.timeouts().fetch, Duration::MAX);
 }
 
 #[tokio::test]

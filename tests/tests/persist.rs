@@ -16,6 +16,7 @@ use vexilla_core::{
     FileSource, FlagSet, LastKnownGood, LastKnownGoodFile, MemorySource, PersistErrorKind, Source,
     SourceError, Vexilla,
 };
+use vexilla_tests::fake_flagr::GUARD;
 
 /// A folder of its own, gone when dropped.
 struct Folder(PathBuf);
@@ -123,15 +124,45 @@ async fn after_a_loss_the_document_before_is_kept_beside_the_new_one() {
     fs::create_dir(previous.path()).unwrap();
     let error = store.save_after_loss(b"none".to_vec()).await.unwrap_err();
     assert_eq!(error.kind(), PersistErrorKind::Io);
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("flags.lkg.previous"), "{cause}");
     assert_eq!(load(&store).await.unwrap(), b"least");
     let small = folder.store().max_bytes(3);
-    fs::remove_dir(previous.path()).unwrap();
     store.save(b"large".to_vec()).await.unwrap();
     let error = small.save_after_loss(b"new".to_vec()).await.unwrap_err();
-    let told = "the previous copy is larger than max_bytes and cannot be kept as .previous";
-    assert!(error.to_string().ends_with(told), "{error}");
+    assert_eq!(error.kind(), PersistErrorKind::Io);
     assert_eq!(load(&store).await.unwrap(), b"large");
-    assert_eq!(folder.names(), ["flags.lkg"]);
+    fs::remove_dir(previous.path()).unwrap();
+    small.save_after_loss(b"new".to_vec()).await.unwrap();
+    assert_eq!(load(&previous).await.unwrap(), b"large");
+    assert_eq!(load(&store).await.unwrap(), b"new");
+}
+
+#[tokio::test]
+async fn a_copy_larger_than_the_limit_is_kept_as_previous_and_saving_goes_on() {
+    let folder = Folder::new("lowered");
+    let large = (0..20).map(|number| Flag::boolean(format!("flag-{number}"), true));
+    let source = MemorySource::new(large.collect::<Vec<_>>());
+    let store = folder.store();
+    let vexilla = Vexilla::builder(source.clone()).last_known_good(store.clone());
+    vexilla.build().await.unwrap().shutdown(GUARD).await;
+    let saved = fs::read(store.path()).unwrap();
+
+    // The flags became fewer while the service was down, and the limit, too.
+    source.update(|set| set.flags.truncate(1));
+    let small = store.max_bytes(saved.len() / 2);
+    for round in 0..2 {
+        let vexilla = Vexilla::builder(source.clone()).last_known_good(small.clone());
+        let vexilla = vexilla.build().await.unwrap();
+        source.update(|set| set.flags.push(Flag::boolean(format!("new-{round}"), true)));
+        vexilla.refresh().await.unwrap();
+        assert!(vexilla.shutdown(GUARD).await.saved);
+        let error = vexilla.status().last_known_good_error;
+        assert_eq!(error, None, "{round}");
+    }
+    assert_eq!(fs::read(folder.path("flags.lkg.previous")).unwrap(), saved);
+    let builder = Vexilla::builder(Away).last_known_good(small);
+    assert_eq!(builder.build().await.unwrap().status().flags, 3);
 }
 
 /// As the documentation of the file says.

@@ -109,7 +109,7 @@ impl Limits {
     /// may take together, regular expressions aside. It is estimated, at one to two
     /// times what is asked of the allocator, segment by segment as they are
     /// compiled. Flags are compiled in the order of their IDs, so that the newest
-    /// flags are the ones beyond the limit.
+    /// flags are the ones beyond the limit. Invalid flags take nothing of it.
     ///
     /// Default: 256 MiB, which is four times the
     /// [`DEFAULT_MAX_BYTES`](crate::DEFAULT_MAX_BYTES) of a document. An ordinary
@@ -134,7 +134,7 @@ impl Limits {
     /// The most memory, in bytes, that all compiled regular expressions of a set
     /// of flags may take together; one that occurs several times counts once.
     /// Flags are compiled in the order of their IDs, so that the newest flags are
-    /// the ones beyond the limit. Default: 32 MiB.
+    /// the ones beyond the limit. Invalid flags take nothing of it. Default: 32 MiB.
     #[must_use]
     pub const fn regex_set_bytes(mut self, bytes: usize) -> Self {
         self.regex_set_bytes = bytes;

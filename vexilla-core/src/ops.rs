@@ -21,6 +21,9 @@
 //! | `POST /admin/invalidate` | yes | as `/admin/refresh`, which accepts no loss; the body names a flag, `{"flag_key":"…"}` |
 //! | `POST /admin/invalidate-all` | yes | as `/admin/refresh`, which accepts no loss |
 //!
+//! At most 16 requests wait for a fetch at a time, and share it; others are answered
+//! with 503 at once, so that they keep no probe out.
+//!
 //! `GET` endpoints answer `HEAD`, too. Every body is JSON; a refusal is
 //! `{"error":"…"}`: 400 for a body that is not what the endpoint reads, 401
 //! without the token, 403 for what a listener of its own refuses, 404, 405, 413

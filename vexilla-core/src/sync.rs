@@ -9,6 +9,7 @@
 //! | [`offload`] | frees large values elsewhere than on the runtime's threads |
 //! | [`detect`] | decides whether the flags that came are loaded |
 //! | [`load`] | loads them, or keeps the loaded ones and reports why |
+//! | [`log_limit`] | decides which failures are logged |
 //! | [`backoff`] | decides when the source may be asked again |
 //! | [`degradation`] | decides which flags are served, and their level |
 //! | [`status`] | the public status |
@@ -27,6 +28,7 @@ mod fetched;
 mod inbox;
 pub(crate) mod jitter;
 mod load;
+mod log_limit;
 pub(crate) mod offload;
 mod panics;
 mod start;
@@ -227,7 +229,7 @@ impl Sync {
             if let Err(error) = outcome {
                 let (source, store) = (name, saver.name());
                 tracing::warn!(source, store, %error, "the last-known-good copy cannot be used");
-                if may_be_whole(&error) {
+                if error.kind().may_be_whole() {
                     checker.keep_copy();
                 }
                 degradation.no_copy(&error);
@@ -285,7 +287,10 @@ impl Sync {
     }
 
     pub(crate) fn watch_status(&self) -> StatusWatch {
-        StatusWatch(self.degradation.watch())
+        StatusWatch {
+            status: self.degradation.watch(),
+            ended: self.ended.clone(),
+        }
     }
 
     /// Ends the loop, and waits at most so long for it and for a save.
@@ -334,17 +339,4 @@ impl fmt::Debug for Sync {
             .field("status", &self.status())
             .finish_non_exhaustive()
     }
-}
-
-/// Whether a copy that cannot be used may be a good one nevertheless.
-fn may_be_whole(error: &PersistError) -> bool {
-    matches!(
-        error.kind(),
-        PersistErrorKind::Io
-            | PersistErrorKind::TooLarge
-            | PersistErrorKind::Foreign
-            | PersistErrorKind::Compression
-            | PersistErrorKind::TooOld
-            | PersistErrorKind::Other
-    )
 }

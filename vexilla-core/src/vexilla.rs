@@ -247,7 +247,7 @@ impl Vexilla {
         }
     }
 
-    /// The status as it changes, from now on.
+    /// The status as it changes, from now on until a [`shutdown`](Self::shutdown).
     #[cfg(feature = "refresh")]
     #[must_use]
     pub fn watch_status(&self) -> crate::sync::StatusWatch {

@@ -57,6 +57,8 @@
 //! … and everything on a Unix socket, with `OpsListener::bind_unix`.
 
 #[cfg(feature = "listener")]
+mod accept;
+#[cfg(feature = "listener")]
 mod connection;
 #[cfg(feature = "listener")]
 mod listener;

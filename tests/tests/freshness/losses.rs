@@ -354,13 +354,35 @@ async fn each_loss_is_logged_with_the_keys_of_flags_that_are_missing() {
         // The loss, and that flags are stale.
         assert_eq!((logged("ERROR"), logged(&keys)), (number, 2));
         model.heal();
-        sleep(SECOND * 2).await;
+        sleep(SECOND * 61).await;
         assert_eq!(reason(&vexilla), "");
     }
     cut(&model, |id| id > 20);
     assert!(!vexilla.refresh().await.unwrap());
     let named = reason(&vexilla).matches("flag-").count();
     assert_eq!(named, 8, "{}", reason(&vexilla));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_that_comes_and_goes_is_logged_once_a_minute() {
+    log();
+    let model = fifty();
+    let vexilla = start(&model).await;
+    let before = (logged("are stale"), logged("are live"));
+    // More often, and answers count as disagreeing.
+    for missing in 1..=7 {
+        cut(&model, move |id| id != missing);
+        assert!(!vexilla.refresh().await.unwrap());
+        assert_eq!(vexilla.status().level, Level::Stale);
+        model.heal();
+        vexilla.refresh().await.unwrap();
+        sleep(SECOND * 2).await;
+        assert_eq!(vexilla.status().level, Level::Live, "{missing}");
+    }
+    assert_eq!(logged("ERROR"), 1);
+    assert_eq!(logged("answers as expected again"), 1);
+    assert_eq!(logged("are stale") - before.0, 1);
+    assert_eq!(logged("are live") - before.1, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -308,6 +308,25 @@ async fn failures_that_alternate_with_successes_are_logged_once_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn failures_of_two_kinds_in_turn_are_each_logged_once_a_minute() {
+    log();
+    let model = model();
+    let vexilla = builder(&model).poll_interval(SECOND).build().await.unwrap();
+    let mut turn = 0;
+    model.fault(move |_| {
+        turn += 1;
+        Some(match turn % 2 {
+            0 => Fault::status(503),
+            _ => Fault::Break,
+        })
+    });
+    sleep(MINUTE * 10).await;
+    assert!(vexilla.status().counts.failures > 300);
+    let warned = logged("the check failed; the loaded");
+    assert!((18..=22).contains(&warned), "{warned}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_gateway_that_blocks_the_second_reading_of_the_id_fails_no_check() {
     let model = model();
     let vexilla = start(&model).await;

@@ -450,3 +450,18 @@ async fn flags_are_not_compared_with_a_copy_that_is_too_old() {
     assert_eq!(vexilla.status().level, Level::Live);
     assert_eq!(vexilla.snapshot().len(), 32);
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_flags_can_be_too_old_the_copy_is_saved_more_often() {
+    let (model, copy) = (model(), MemoryCopy::default());
+    let builder = builder(&model).max_stale(MINUTE);
+    let vexilla = builder.last_known_good(copy.clone()).build().await.unwrap();
+    sleep(MINUTE * 10).await;
+    let saves = copy.saves();
+    assert!((36..=48).contains(&saves), "{saves} in ten minutes");
+    model.fault(|_| Some(Fault::Break));
+    drop(vexilla);
+    let again = super::builder(&model).max_stale(MINUTE);
+    let again = again.last_known_good(copy).build().await.unwrap();
+    assert_eq!(again.status().level, Level::Restored);
+}

@@ -155,9 +155,15 @@ fn without_its_runtime_the_clock_goes_on() {
 async fn after_a_shutdown_the_clock_goes_on() {
     log();
     let vexilla = limited(&model()).build().await.unwrap();
+    let mut statuses = vexilla.watch_status();
     assert!(vexilla.shutdown(SECOND).await.ended);
+    let end = timeout(SECOND, statuses.next()).await;
+    assert_eq!(end, Ok(None), "a watch ends");
+    assert_eq!(vexilla.status().last_error, None);
     suspend(SECOND * 31).await;
     assert!(vexilla.is_stale() && is_on(&vexilla));
+    let error = vexilla.status().last_error.unwrap();
+    assert!(error.contains("refreshing was shut down"), "{error}");
     suspend(SECOND * 90).await;
     assert!(is_on(&vexilla));
     suspend(SECOND * 2).await;

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod start;
+mod waiting;
 
 use std::future::poll_fn;
 use std::path::PathBuf;

@@ -292,13 +292,12 @@ async fn kept_aside(name: &str, lose: fn(&FakeFlagr), left: u64) {
         "{name}"
     );
     let loud = logged(&["ERROR", &address]).split_off(before);
-    let [first, missing, gone] = &loud[..] else {
+    // The second loss comes within a minute.
+    let [missing, gone] = &loud[..] else {
         panic!("{loud:?}");
     };
     assert!(
-        [first, missing]
-            .iter()
-            .all(|loss| loss.contains("flags are missing in the answer")),
+        missing.contains("flags are missing in the answer"),
         "{loud:?}"
     );
     assert!(gone.contains("loading fewer flags"), "{loud:?}");

@@ -1,6 +1,9 @@
 //! The operations endpoints.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 use super::error::OpsError;
 use super::exchange::{ListenerKind, OpsRequest, OpsResponse};
@@ -18,7 +21,13 @@ pub struct Operations {
     vexilla: Vexilla,
     access: Access,
     max_body_bytes: usize,
+    /// One permit for each request that may wait for a fetch.
+    waiting: Arc<Semaphore>,
 }
+
+/// How many requests may wait for a fetch at a time. They share one fetch, and
+/// those beyond it would only keep connections that probes need.
+const MAX_WAITING: usize = 16;
 
 /// Who may use the endpoints.
 #[derive(Debug, Clone)]
@@ -78,6 +87,7 @@ impl Operations {
             vexilla,
             access,
             max_body_bytes: DEFAULT_MAX_BODY_BYTES,
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
         }
     }
 
@@ -194,8 +204,13 @@ impl Endpoints for Operations {
             Ok(Answer::Refresh) => false,
             Ok(Answer::AcceptLoss) => true,
         };
+        let Ok(permit) = Arc::clone(&self.waiting).try_acquire_owned() else {
+            let error = format!("{MAX_WAITING} requests are waiting for a fetch already");
+            return Box::pin(std::future::ready(OpsResponse::refusal(503, &error)));
+        };
         let vexilla = self.vexilla.clone();
         Box::pin(async move {
+            let _permit = permit;
             let before = vexilla.snapshot();
             let outcome = match accepts_loss {
                 true => vexilla.accept_loss().await,

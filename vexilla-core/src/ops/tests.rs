@@ -56,6 +56,11 @@ impl Asked {
         }
     }
 
+    /// The answer on its way.
+    fn request_to(&self, endpoints: &impl Endpoints) -> super::OpsFuture {
+        endpoints.handle(self.request())
+    }
+
     async fn of(&self, endpoints: &impl Endpoints) -> OpsResponse {
         endpoints.handle(self.request()).await
     }

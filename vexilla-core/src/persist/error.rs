@@ -53,6 +53,24 @@ pub enum PersistErrorKind {
     Other,
 }
 
+impl PersistErrorKind {
+    /// Whether the copy that cannot be used may be a good one nevertheless, of
+    /// another program, build or configuration.
+    pub(crate) fn may_be_whole(self) -> bool {
+        match self {
+            Self::Io
+            | Self::TooLarge
+            | Self::Foreign
+            | Self::Compression
+            | Self::TooOld
+            | Self::Other => true,
+            Self::Schema(_) | Self::Truncated | Self::Corrupt | Self::Document | Self::NoFlags => {
+                false
+            }
+        }
+    }
+}
+
 impl PersistError {
     /// An error without a cause.
     pub(crate) fn new(kind: PersistErrorKind, message: impl Into<String>) -> Self {

@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use super::link_policy::may_follow;
 use super::previous::{self, Previous};
-use super::replace::replace;
+use super::replace::{replace, replace_with};
 use super::{LastKnownGood, Packing, PersistError, PersistErrorKind};
 use crate::io_thread::{self, IoThreadError};
 use crate::{regular_file, symlinks};
@@ -20,7 +20,8 @@ const PREVIOUS: &str = ".previous";
 /// | What is met | What happens |
 /// |---|---|
 /// | no file | there is no copy; the first save makes the file, and the folders that are missing |
-/// | an empty, broken-off, changed or foreign file, one of another schema, one with too many bytes | an error at the start, which goes on without a copy; the next save replaces it |
+/// | an empty, broken-off, changed or foreign file, one of another schema | an error at the start, which goes on without a copy; the next save replaces it |
+/// | a file with more bytes than [`max_bytes`](Self::max_bytes) | an error at the start, which goes on without a copy; the next save renames it to the [previous generation](#the-previous-generation) |
 /// | something that is no file: a folder, a device, a pipe | an error, and nothing is replaced |
 /// | a file or folder without permission, a read-only or full disk | an error; the copy that is there stays |
 /// | a symbolic link | the file that it leads to is read and replaced, the link stays |
@@ -44,6 +45,7 @@ const PREVIOUS: &str = ".previous";
 /// | `.previous` is older, of another source, has no flag that the copy lacks (the loss before was repaired), or there is none | becomes `.previous` |
 /// | the copy is no whole document: truncated, changed, or of another schema | is not kept, `.previous` stays |
 /// | the copy cannot be read, but may be good: of another program, or compressed for another build | becomes `.previous` |
+/// | the copy has more bytes than [`max_bytes`](Self::max_bytes) | is renamed to `.previous`, and keeps its owner and permissions |
 ///
 /// Flags are told apart by their ID, those without one by their key, and those
 /// of two sources always. How long ago `.previous` was written is what its
@@ -92,7 +94,8 @@ impl LastKnownGoodFile {
     }
 
     /// Sets the most bytes that the file may have, as it is and unpacked. More
-    /// are neither saved nor read. Default:
+    /// are neither saved nor read; a larger file that is there at the start is
+    /// renamed to `.previous` by the first save. Default:
     /// [`DEFAULT_MAX_BYTES`](crate::DEFAULT_MAX_BYTES).
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: usize) -> Self {
@@ -151,9 +154,9 @@ impl LastKnownGoodFile {
         write().map_err(|error| self.io("cannot write", error))
     }
 
-    /// Copies a file to that of the previous generation, if it is to be kept. A
-    /// document that is in its place already, because only flushing it failed,
-    /// is not its own previous one.
+    /// Copies a file to that of the previous generation, if it is to be kept; one
+    /// that is too large to be read is renamed. A document that is in its place
+    /// already, because only flushing it failed, is not its own previous one.
     fn keep_previous(&self, path: &Path, document: &[u8]) -> io::Result<()> {
         let Some(current) = self.read_at(path)? else {
             return Ok(());
@@ -161,17 +164,24 @@ impl LastKnownGoodFile {
         if current == document {
             return Ok(());
         }
-        if current.len() > self.packing.most() {
-            return Err(io::Error::other(
-                "the previous copy is larger than max_bytes and cannot be kept as .previous",
-            ));
-        }
-        let path = path_of_previous(path);
-        let previous = self.read_previous(&path, SystemTime::now())?;
-        if previous::is_kept(&current, document, previous.as_ref(), self.packing) {
-            replace(&path, &current)?;
-        }
-        Ok(())
+        let previous_path = path_of_previous(path);
+        let keep = || {
+            if current.len() > self.packing.most() {
+                return replace_with(&previous_path, path);
+            }
+            let previous = self.read_previous(&previous_path, SystemTime::now())?;
+            if previous::is_kept(&current, document, previous.as_ref(), self.packing) {
+                replace(&previous_path, &current)?;
+            }
+            Ok(())
+        };
+        keep().map_err(|error: io::Error| {
+            let message = format!(
+                "the copy before a loss of flags cannot be kept as {}: {error}",
+                previous_path.display()
+            );
+            io::Error::new(error.kind(), message)
+        })
     }
 
     /// Reads the previous generation, if there is one.

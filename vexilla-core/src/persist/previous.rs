@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::document::{Identity, decode};
-use super::{Packing, PersistError, PersistErrorKind};
+use super::{Packing, PersistError};
 
 /// Losses that follow each other within this time are steps of one.
 const ONE_LOSS: Duration = Duration::from_secs(24 * 60 * 60);
@@ -29,7 +29,7 @@ pub(super) fn is_kept(
 ) -> bool {
     let current = match Held::of(current, packing) {
         Ok(current) => current,
-        Err(error) => return may_be_whole(&error),
+        Err(error) => return error.kind().may_be_whole(),
     };
     let new = Held::of(new, packing);
     if new.is_ok_and(|new| new.identity == current.identity && !current.exceeds(&new)) {
@@ -39,15 +39,6 @@ pub(super) fn is_kept(
     let previous = previous.and_then(|previous| Held::of(&previous.document, packing).ok());
     previous
         .is_none_or(|previous| previous.identity != current.identity || !previous.exceeds(&current))
-}
-
-/// Whether a document that cannot be read may be a good one nevertheless, of
-/// another program or build.
-fn may_be_whole(error: &PersistError) -> bool {
-    matches!(
-        error.kind(),
-        PersistErrorKind::Foreign | PersistErrorKind::Compression | PersistErrorKind::TooLarge
-    )
 }
 
 /// What a document holds.

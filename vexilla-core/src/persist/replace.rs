@@ -27,15 +27,8 @@ const LEFT_OVER: Duration = Duration::from_secs(3600);
 /// Puts these bytes in the place of a file, all or nothing; blocks. The path
 /// has no links in it.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) => regular_file::check(&metadata)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let folder = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    check_replaceable(path)?;
+    let folder = folder_of(path);
     fs::create_dir_all(folder)?;
     remove_left_over(folder, SystemTime::now());
 
@@ -48,6 +41,30 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         return Err(error);
     }
     flush_folder(folder)
+}
+
+/// Puts a file of the same folder in the place of another, all or nothing;
+/// blocks.
+pub(super) fn replace_with(path: &Path, other: &Path) -> io::Result<()> {
+    check_replaceable(path)?;
+    fs::rename(other, path)?;
+    flush_folder(folder_of(path))
+}
+
+/// Refuses what is there but is no regular file.
+fn check_replaceable(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => regular_file::check(&metadata),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Makes a file with these bytes, and locks it.

@@ -22,6 +22,9 @@ const FIRST_REPEAT: Duration = Duration::from_secs(1);
 /// may share a store.
 const LAST_REPEAT: Duration = Duration::from_secs(60);
 
+/// How long a save may take before it is reported as hanging.
+const HANGS_AFTER: Duration = Duration::from_secs(30);
+
 /// Makes a document for a store.
 type Make = Box<dyn FnOnce(Packing) -> Result<Vec<u8>, PersistError> + Send>;
 
@@ -47,7 +50,8 @@ pub(crate) struct Saver {
 pub(crate) struct SaveReport {
     /// When a document was last saved.
     pub(crate) last_success: Option<SystemTime>,
-    /// Why the last save failed; `None` when it did not, or there was none.
+    /// Why the last save failed, or that the one under way hangs; `None` when
+    /// neither is so, or there was none.
     pub(crate) last_error: Option<String>,
 }
 
@@ -330,6 +334,14 @@ fn ended(error: tokio::task::JoinError) -> PersistError {
     PersistError::new(PersistErrorKind::Other, message).because(error)
 }
 
+/// The error of a save that has not ended yet.
+fn hangs() -> PersistError {
+    let message = format!(
+        "saving has not finished for more than {HANGS_AFTER:?}; the store may hang, and nothing else is saved until it ends"
+    );
+    PersistError::new(PersistErrorKind::Other, message)
+}
+
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -352,14 +364,24 @@ impl Shared {
     async fn save(&self, document: Vec<u8>, lost: bool) -> bool {
         let store = Arc::clone(&self.store);
         // In a task of its own, which may panic.
-        let saved = tokio::spawn(async move {
+        let mut saved = tokio::spawn(async move {
             if lost {
                 store.save_after_loss(document).await
             } else {
                 store.save(document).await
             }
         });
-        let outcome = saved.await.map_err(ended).flatten();
+        let ended_in_time = timeout(HANGS_AFTER, &mut saved).await;
+        let outcome = match ended_in_time {
+            Ok(outcome) => outcome,
+            // It is not given up: another save could hang as well, and the older
+            // document could replace the newer one.
+            Err(_) => {
+                self.record(Err(hangs()));
+                saved.await
+            }
+        };
+        let outcome = outcome.map_err(ended).flatten();
         let saved = outcome.is_ok();
         self.record(outcome);
         saved

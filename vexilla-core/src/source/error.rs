@@ -72,7 +72,15 @@ impl SourceError {
         }
     }
 
-    /// Any other error, for sources of one's own.
+    /// Any other error, for sources of one's own, as one that does not pass by
+    /// itself: the next check is a poll interval later.
+    ///
+    /// For a failure that may be over soon, use [`new`](Self::new) with
+    /// [`SourceErrorKind::Unreachable`] (no connection, or it broke),
+    /// [`SourceErrorKind::Timeout`] (no answer in time) or
+    /// [`SourceErrorKind::Status`] (an HTTP status), and
+    /// [`because`](Self::because) for its cause: the check is then repeated after
+    /// a short delay, see [`is_transient`](Self::is_transient).
     pub fn other(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(SourceErrorKind::Other, "the source failed").because(cause)
     }
@@ -105,7 +113,10 @@ impl SourceError {
     }
 
     /// Whether the next attempt may well succeed: a time-out, a broken
-    /// connection, a provider of credentials that failed, or one of the statuses 408, 425, 429 and 5xx except 501.
+    /// connection, a provider of credentials that failed, or one of the statuses
+    /// 408, 425, 429 and 5xx except 501. Such a check is repeated after a short
+    /// delay, any other at the next poll, or later after a
+    /// [refusal](Self::is_refusal).
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self.kind {

@@ -17,6 +17,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+#[cfg(feature = "refresh")]
+use super::SourceTimeouts;
 use super::{DEFAULT_MAX_BYTES, SourceError, SourceErrorKind};
 use crate::flag::DocumentWarning;
 use crate::{FlagSet, regular_file};
@@ -186,6 +188,10 @@ impl super::Source for FileSource {
         let read = self.following.read(self.path(), read).await?;
         // Not before: a fetch that is dropped has fetched nothing.
         self.following.fetched(read)
+    }
+
+    fn timeouts(&self) -> SourceTimeouts {
+        SourceTimeouts::new().fetch(self.following.longest_read())
     }
 
     async fn changed(&self) {

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, Url};
 use serde::Deserialize;
+use tokio::time::{Instant, timeout};
 
 use super::{FetchProgress, Source, SourceError, SourceErrorKind, SourceTimeouts};
 use crate::FlagSet;
@@ -66,13 +67,22 @@ pub struct FlagrSource {
     connect_timeout: Duration,
 }
 
-/// One of Flagr's routes, and how long its answer may take.
-struct Route<'a> {
+/// A request to one of Flagr's routes. All that it takes, the provider of tokens
+/// and a repetition included, is within its limit.
+struct Request<'a> {
     path: &'static str,
     url: &'a Url,
     limit: Duration,
     /// The setting that the limit comes from.
     setting: &'static str,
+    began: Instant,
+}
+
+impl Request<'_> {
+    /// How much of the limit is left.
+    fn left(&self) -> Duration {
+        self.limit.saturating_sub(self.began.elapsed())
+    }
 }
 
 impl FlagrSource {
@@ -102,7 +112,7 @@ impl FlagrSource {
 
     /// A failure on the way, without the address's secrets; `message` is for one
     /// that is no time-out.
-    fn failed(&self, message: String, route: &Route<'_>, error: reqwest::Error) -> SourceError {
+    fn failed(&self, message: String, request: &Request<'_>, error: reqwest::Error) -> SourceError {
         let host = self.host();
         let (kind, message) = if error.is_timeout() && error.is_connect() {
             let limit = self.connect_timeout;
@@ -110,14 +120,18 @@ impl FlagrSource {
                 format!("no connection to Flagr at {host} within {limit:?} (the connect_timeout)");
             (SourceErrorKind::Timeout, message)
         } else if error.is_timeout() {
-            let Route {
+            let Request {
                 path,
                 limit,
                 setting,
                 ..
-            } = route;
+            } = request;
+            let provider = match self.token {
+                Some(_) => ", the provider of bearer tokens included",
+                None => "",
+            };
             let message = format!(
-                "no complete answer of Flagr at {host} for /{path} within {limit:?}; if it needs longer, raise {setting}"
+                "no complete answer of Flagr at {host} for /{path} within {limit:?}{provider}; if it needs longer, raise {setting}"
             );
             (SourceErrorKind::Timeout, message)
         } else {
@@ -126,59 +140,73 @@ impl FlagrSource {
         SourceError::new(kind, message).because(error.without_url())
     }
 
-    /// Asks a route; takes only an answer of status 200. Where a token is refused, asks again with a
-    /// new one.
-    async fn get(&self, route: &Route<'_>) -> Result<Response, SourceError> {
+    /// Sends a request; takes only an answer of status 200.
+    async fn get(&self, request: &Request<'_>) -> Result<Response, SourceError> {
         let response = match &self.token {
-            None => self.send(route, None).await?,
-            Some(provider) => {
-                let token = self.authorization(provider, None, route).await?;
-                let response = self.send(route, Some(&token)).await?;
-                if response.status().as_u16() == 401 {
-                    let token = self.authorization(provider, Some(&token), route).await?;
-                    self.send(route, Some(&token)).await?
-                } else {
-                    response
-                }
-            }
+            None => self.send(request, None).await?,
+            Some(provider) => self.send_with_token(request, provider).await?,
         };
         if response.status().as_u16() == 200 {
             Ok(response)
         } else {
-            Err(self.refused(route.path, &response))
+            Err(self.refused(request.path, &response))
         }
+    }
+
+    /// Sends a request with the provider's token; where that is refused, again with
+    /// a new one.
+    async fn send_with_token(
+        &self,
+        request: &Request<'_>,
+        provider: &TokenProvider,
+    ) -> Result<Response, SourceError> {
+        let token = self.authorization(request, provider, None).await?;
+        let response = self.send(request, Some(&token)).await?;
+        if response.status().as_u16() != 401 {
+            return Ok(response);
+        }
+        let token = self.authorization(request, provider, Some(&token)).await?;
+        let response = self.send(request, Some(&token)).await?;
+        if response.status().as_u16() == 401 {
+            // Where another request waits for a new token, this one is gone already.
+            let _ = timeout(request.left(), provider.discard(&token)).await;
+        }
+        Ok(response)
     }
 
     /// Sends a request, with all that was set.
     async fn send(
         &self,
-        route: &Route<'_>,
+        request: &Request<'_>,
         token: Option<&HeaderValue>,
     ) -> Result<Response, SourceError> {
-        let mut request = self.client.get(route.url.clone()).timeout(route.limit);
+        let mut sent = self.client.get(request.url.clone());
+        sent = sent.timeout(request.left());
         if let Some((name, password)) = &self.basic_auth {
-            request = request.basic_auth(name, Some(password));
+            sent = sent.basic_auth(name, Some(password));
         }
-        request = request.headers(self.headers.clone());
+        sent = sent.headers(self.headers.clone());
         if let Some(token) = token {
-            request = request.header(AUTHORIZATION, token);
+            sent = sent.header(AUTHORIZATION, token);
         }
         let message = || format!("cannot reach Flagr at {}", self.host());
-        let failed = |error| self.failed(message(), route, error);
-        request.send().await.map_err(failed)
+        let failed = |error| self.failed(message(), request, error);
+        sent.send().await.map_err(failed)
     }
 
-    /// The provider's token, for which it has as long as the route has for its answer.
+    /// The provider's token, another one than was refused.
     async fn authorization(
         &self,
+        request: &Request<'_>,
         provider: &TokenProvider,
         refused: Option<&HeaderValue>,
-        route: &Route<'_>,
     ) -> Result<HeaderValue, SourceError> {
-        let limit = route.limit;
-        let token = tokio::time::timeout(limit, provider.authorization(refused));
+        let token = timeout(request.left(), provider.authorization(refused));
         token.await.unwrap_or_else(|_| {
-            let message = format!("the provider of bearer tokens gave none within {limit:?}");
+            let Request { limit, setting, .. } = request;
+            let message = format!(
+                "the provider of bearer tokens gave none within the {limit:?} of the whole request; if it needs longer, raise {setting}"
+            );
             Err(SourceError::new(SourceErrorKind::Timeout, message))
         })
     }
@@ -212,15 +240,15 @@ impl FlagrSource {
     /// The body of an answer; `None` if it has more bytes than that.
     async fn body(
         &self,
-        route: &Route<'_>,
+        request: &Request<'_>,
         mut response: Response,
         most: usize,
         progress: &FetchProgress,
     ) -> Result<Option<Vec<u8>>, SourceError> {
         let mut body = Vec::new();
-        let (host, path) = (self.host(), route.path);
+        let (host, path) = (self.host(), request.path);
         let message = || format!("cannot read the answer of Flagr at {host} for /{path}");
-        let failed = |error| self.failed(message(), route, error);
+        let failed = |error| self.failed(message(), request, error);
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > most {
                 return Ok(None);
@@ -251,15 +279,16 @@ impl Source for FlagrSource {
     }
 
     async fn fetch_with_progress(&self, progress: &FetchProgress) -> Result<FlagSet, SourceError> {
-        let route = Route {
+        let request = Request {
             path: EXPORT,
             url: &self.export,
             limit: self.timeout,
             setting: "timeout",
+            began: Instant::now(),
         };
         progress.received(0);
-        let response = self.get(&route).await?;
-        let body = self.body(&route, response, self.max_bytes, progress);
+        let response = self.get(&request).await?;
+        let body = self.body(&request, response, self.max_bytes, progress);
         let body = body.await?.ok_or_else(|| {
             let (host, most) = (self.host(), self.max_bytes);
             let message = format!(
@@ -285,7 +314,7 @@ impl Source for FlagrSource {
         }
 
         let limit = self.latest_timeout.min(self.timeout);
-        let route = Route {
+        let request = Request {
             path: MAX_ID,
             url: &self.max_id,
             limit,
@@ -293,10 +322,11 @@ impl Source for FlagrSource {
                 true => "timeout",
                 false => "latest_timeout",
             },
+            began: Instant::now(),
         };
-        let response = self.get(&route).await?;
+        let response = self.get(&request).await?;
         let unread = FetchProgress::default();
-        let body = self.body(&route, response, MAX_ID_BYTES, &unread).await?;
+        let body = self.body(&request, response, MAX_ID_BYTES, &unread).await?;
         let host = self.host();
         let message = || format!("the answer of Flagr at {host} for /{MAX_ID} has no valid maxID");
         let wrong = || SourceError::new(SourceErrorKind::Document, message());

@@ -4,6 +4,7 @@
 //! judges them. A failed request ends the check; the back-off decides when the
 //! next one begins.
 
+use std::mem::Discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::degradation::Degradation;
 use super::detect::{Detector, Doubt, Occasion, Plan};
 use super::fetched::{Compiler, Fetched, Restored};
 use super::jitter::random;
-use super::load::LOG_AGAIN;
+use super::log_limit::LogLimit;
 use super::offload::drop_elsewhere;
 use super::{LIVE_FOR, Settings, Trigger};
 use crate::flag::Origin;
@@ -38,17 +39,18 @@ pub(super) struct Checker {
     pub(super) held: Option<Arc<Snapshot>>,
     /// When a push came in, if no change was found since.
     pub(super) pushed: Option<Instant>,
-    /// The loaded flags may be out of date although the source answers.
-    pub(super) doubt: bool,
     /// There is a copy that could not be used at the start: the first save keeps
     /// it as the previous generation.
     pub(super) keeps_copy: bool,
-    /// Why that was logged last, and when.
-    pub(super) logged: Option<(Doubt, Instant)>,
-    /// When a change was logged that no push had announced.
-    pub(super) missed_at: Option<Instant>,
-    /// The failure that was logged last, and when.
-    failure: Option<(String, Instant)>,
+    /// Why the loaded flags may be out of date although the source answers, as it
+    /// was logged since the source last answered as expected.
+    pub(super) logged_doubt: Option<Doubt>,
+    /// Doubts that were logged, by their kind.
+    pub(super) doubts: LogLimit<Discriminant<Doubt>>,
+    /// Changes that were logged and no push had announced.
+    pub(super) missed: LogLimit<()>,
+    /// Failures that were logged.
+    failures: LogLimit<SourceErrorKind>,
 }
 
 impl Checker {
@@ -69,11 +71,11 @@ impl Checker {
             saver,
             held: None,
             pushed: None,
-            missed_at: None,
-            failure: None,
-            doubt: false,
             keeps_copy: false,
-            logged: None,
+            logged_doubt: None,
+            doubts: LogLimit::default(),
+            missed: LogLimit::default(),
+            failures: LogLimit::default(),
         }
     }
 
@@ -144,23 +146,14 @@ impl Checker {
         }
     }
 
-    /// Logs a failure, and its repetitions more quietly: there may be one each
-    /// second.
+    /// Logs a failure, and others of its kind more quietly: there may be one each
+    /// second, and two kinds in turn.
     fn report_failure(&mut self, error: &SourceError) {
         let source = self.source.name();
         let flags = self.held.as_ref().map_or(0, |held| held.len());
-        let now = Instant::now();
-        let text = error.to_string();
-        let known = self
-            .failure
-            .as_ref()
-            .is_some_and(|(known, at)| *known == text && now.duration_since(*at) < LOG_AGAIN);
-        if known {
+        if !self.failures.allows(error.kind()) {
             tracing::debug!(source, %error, flags, "the check failed again");
-            return;
-        }
-        self.failure = Some((text, now));
-        if self.held.is_some() {
+        } else if self.held.is_some() {
             tracing::warn!(source, %error, flags, "the check failed; the loaded flags stay");
         } else if self.settings.starts_without_flags {
             tracing::error!(source, %error, "the check failed; no flags are loaded, and defaults are served");

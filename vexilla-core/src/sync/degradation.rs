@@ -10,7 +10,8 @@
 //! ([`ExpiryOwner`]). The loop does the same when it is there, so that levels
 //! are logged and published without anybody reading flags.
 //!
-//! Every change of the level is one `tracing` event.
+//! Every change of the level is one `tracing` event. Flags that become stale again
+//! within a minute are logged after that minute, if they still are.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::{Duration, SystemTime};
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::backoff::BreakerState;
+use super::log_limit::LogLimit;
 use super::status::{Counts, Download, Level, Status};
 use crate::overrides::Overrides;
 use crate::persist::{PersistError, SaveReport, Saver};
@@ -198,15 +200,31 @@ struct Book {
     /// one, gets the time for a check.
     give_way_at: Option<Instant>,
     level: Level,
+    /// The level that was logged last.
+    logged: Level,
+    /// Levels that were logged.
+    levels: LogLimit<Level>,
     since: SystemTime,
     consecutive_failures: u32,
     last_error: Option<String>,
     breaker: BreakerState,
     /// Since when flags are being downloaded, and how far that is.
     download: Option<(SystemTime, FetchProgress)>,
+    /// The loop was shut down: no check will succeed any more.
+    shut_down: bool,
     /// Why the last-known-good copy could not be used at the start.
     copy_unusable: Option<String>,
     counts: Counts,
+}
+
+impl Book {
+    /// The level that was logged before, if this one is to be logged now: flags
+    /// may become stale and live in turn at each check.
+    fn logs(&mut self, level: Level) -> Option<Level> {
+        let is_new = level != self.logged;
+        let logs = is_new && (level != Level::Stale || self.levels.allows(level));
+        logs.then(|| std::mem::replace(&mut self.logged, level))
+    }
 }
 
 impl Degradation {
@@ -224,11 +242,14 @@ impl Degradation {
             answered: None,
             give_way_at: None,
             level: Level::Defaults,
+            logged: Level::Defaults,
+            levels: LogLimit::default(),
             since: SystemTime::now(),
             consecutive_failures: 0,
             last_error: None,
             breaker: BreakerState::Closed,
             download: None,
+            shut_down: false,
             copy_unusable: None,
             counts: Counts::default(),
         };
@@ -353,6 +374,11 @@ impl Degradation {
         self.write(|book| book.last_error = Some(WHY.to_owned()));
     }
 
+    /// The loop ended because it was asked to.
+    pub(super) fn shut_down(&self) {
+        self.write(|book| book.shut_down = true);
+    }
+
     /// The breaker's state, as it is now.
     pub(super) fn breaker(&self, state: BreakerState) {
         self.write(|book| book.breaker = state);
@@ -442,10 +468,14 @@ impl Degradation {
             published.clone_from(&status);
             modified
         });
+        let logged = book.logs(level);
         // A subscriber of the log may ask for the status.
         drop(book);
-        if level != before {
+        if let Some(before) = logged {
             report(before, &status);
+        } else if level != before {
+            let source = &self.source;
+            tracing::debug!(source, %before, %level, "the level changed again");
         }
     }
 
@@ -541,9 +571,14 @@ fn status(
     }
 }
 
-/// Why flags are stale, or too old, before any check has failed.
+/// Why flags are stale, or too old, though no check has failed.
 fn overdue(book: &Book) -> Option<String> {
-    let why = "no check of the source succeeded for three poll intervals; one may be waiting for an answer";
+    let why = match book.shut_down {
+        true => "refreshing was shut down",
+        false => {
+            "no check of the source succeeded for three poll intervals; one may be waiting for an answer"
+        }
+    };
     let is_overdue = match book.level {
         Level::Stale => true,
         Level::Defaults => matches!(book.held, Held::Source { .. }),

@@ -74,16 +74,19 @@ impl Inbox {
         self.news.notify_one();
         let inbox = Arc::clone(self);
         async move {
-            outcome
-                .await
-                .unwrap_or_else(|_| match inbox.asked().closed {
-                    true => Err(shut_down()),
-                    false => Err(SourceError::new(
-                        SourceErrorKind::Panicked,
-                        "the refresh loop panicked during the check",
-                    )),
-                })
+            outcome.await.unwrap_or_else(|_| match inbox.is_closing() {
+                true => Err(shut_down()),
+                false => Err(SourceError::new(
+                    SourceErrorKind::Panicked,
+                    "the refresh loop panicked during the check",
+                )),
+            })
         }
+    }
+
+    /// Whether the loop has ended, or was asked to.
+    fn is_closing(&self) -> bool {
+        self.was_shut_down() || self.asked().closed
     }
 
     /// Says that something changed.
@@ -134,9 +137,13 @@ impl Inbox {
 
     /// Turns away all who wait, and those who come.
     pub(super) fn close(&self) {
-        let mut asked = self.asked();
-        asked.closed = true;
-        asked.waiting.clear();
+        let waiting = {
+            let mut asked = self.asked();
+            asked.closed = true;
+            std::mem::take(&mut asked.waiting)
+        };
+        // Not under the lock: it wakes those who wait.
+        drop(waiting);
     }
 
     fn asked(&self) -> MutexGuard<'_, Asked> {
@@ -146,4 +153,31 @@ impl Inbox {
 
 fn shut_down() -> SourceError {
     SourceError::new(SourceErrorKind::ShutDown, "the refresh loop was shut down")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_check_that_is_dropped_after_a_shutdown_did_not_panic() {
+        for (shut_down, kind) in [
+            (true, SourceErrorKind::ShutDown),
+            (false, SourceErrorKind::Panicked),
+        ] {
+            let inbox = std::sync::Arc::new(Inbox::new());
+            let asked = std::sync::Arc::clone(&inbox);
+            let waits = tokio::spawn(async move { asked.refresh().await });
+            yield_now().await;
+            let waiting = inbox.take_waiting();
+            assert_eq!(waiting.len(), 1);
+            if shut_down {
+                inbox.shut_down();
+            }
+            drop(waiting);
+            assert_eq!(waits.await.unwrap().unwrap_err().kind(), kind);
+        }
+    }
 }

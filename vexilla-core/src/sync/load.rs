@@ -1,5 +1,6 @@
 //! Loads flags that were fetched, or keeps the loaded ones.
 
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -15,9 +16,6 @@ use crate::excerpt;
 use crate::flag::{FlagSet, Origin};
 use crate::persist::{Identity, Provenance, encode};
 use crate::snapshot::Snapshot;
-
-/// How long a doubt or a failure that comes back is not logged again.
-pub(super) const LOG_AGAIN: Duration = Duration::from_secs(60);
 
 /// How long after a push a change counts as announced: Flagr's export lags
 /// behind.
@@ -84,7 +82,7 @@ impl Checker {
                 "the export did not change for a full-refresh interval after this snapshot ID; assuming a flag that was created and deleted in between"
             );
         }
-        if std::mem::take(&mut self.doubt) {
+        if self.logged_doubt.take().is_some() {
             let source = self.source.name();
             tracing::info!(source, "the source answers as expected again");
         }
@@ -105,15 +103,11 @@ impl Checker {
             return;
         };
         let reason = self.reason(doubt);
-        let now = Instant::now();
-        let known = self.logged.filter(|(known, at)| {
-            let is_loss = matches!(doubt, Doubt::Loss { .. });
-            let recent = !is_loss && now.duration_since(*at) < LOG_AGAIN;
-            doubt.is_covered_by(*known) && (self.doubt || recent)
-        });
-        if known.is_none() {
+        let known = self.logged_doubt;
+        let is_known = known.is_some_and(|known| doubt.is_covered_by(known));
+        if !is_known && self.doubts.allows(discriminant(&doubt)) {
             let source = self.source.name();
-            self.logged = Some((doubt, now));
+            self.logged_doubt = Some(doubt);
             match doubt {
                 Doubt::Loss { .. } => {
                     tracing::error!(
@@ -125,7 +119,6 @@ impl Checker {
                 _ => tracing::warn!(source, reason, "the source may answer with outdated flags"),
             }
         }
-        self.doubt = true;
         self.degradation
             .doubted(reason, answer == Some(Verdict::Same));
     }
@@ -166,7 +159,7 @@ impl Checker {
         };
         if reason.is_some_and(Reason::is_unexplained) {
             // That was logged, and it is not what the source answers that changed.
-            self.doubt = false;
+            self.logged_doubt = None;
         }
         let before = self.held.replace(Arc::clone(&current));
         let polled = matches!(trigger, Trigger::Poll | Trigger::Full);
@@ -248,9 +241,7 @@ impl Checker {
             "flags changed"
         );
         let pushes = self.degradation.status().counts.pushes;
-        let known = self.missed_at.is_some_and(|at| at.elapsed() < LOG_AGAIN);
-        if missed && pushes > 0 && !known {
-            self.missed_at = Some(Instant::now());
+        if missed && pushes > 0 && self.missed.allows(()) {
             tracing::warn!(source, "a poll found a change that no push had announced");
         }
     }

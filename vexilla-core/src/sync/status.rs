@@ -77,8 +77,9 @@ pub struct Status {
     /// How many checks failed since one succeeded.
     pub consecutive_failures: u32,
     /// Why the last request to the source failed, from the moment when it did;
-    /// why the loaded flags may be out of date though the source answers; or
-    /// that the loop ended without a shutdown. `None` once a check succeeded.
+    /// why the loaded flags may be out of date though the source answers; or,
+    /// once they are stale, that refreshing was shut down; or that the loop ended
+    /// without a shutdown. `None` once a check succeeded.
     pub last_error: Option<String>,
     /// Whether checks keep failing, in the terms of a circuit breaker.
     pub breaker: BreakerState,
@@ -90,7 +91,8 @@ pub struct Status {
     pub problems: usize,
     /// The greatest `SnapshotID` of the flags that are served.
     pub version: u64,
-    /// Why the last-known-good copy could not be loaded or saved, if so.
+    /// Why the last-known-good copy could not be loaded or saved, if so; or that
+    /// a save has been under way for more than 30 s.
     pub last_known_good_error: Option<String>,
     /// What happened since the start.
     pub counts: Counts,
@@ -181,26 +183,55 @@ impl Status {
 /// The status of a [`Vexilla`](crate::Vexilla), as it changes.
 ///
 /// A slow listener misses what lies between, never the latest.
-#[derive(Debug, Clone)]
-pub struct StatusWatch(pub(super) watch::Receiver<Status>);
+#[derive(Clone)]
+pub struct StatusWatch {
+    pub(super) status: watch::Receiver<Status>,
+    /// Whether the loop has ended.
+    pub(super) ended: watch::Receiver<bool>,
+}
 
 impl StatusWatch {
     /// The status of flags without a source, which never changes: there is no
     /// next one.
     pub(crate) fn never(status: Status) -> Self {
-        Self(watch::channel(status).1)
+        Self {
+            status: watch::channel(status).1,
+            ended: watch::channel(true).1,
+        }
     }
 
     /// Waits for a status that differs from the one before in more than times,
     /// [`Counts`] and [`Download`]s. In an outage each failed check is such a
     /// status: for an alert on staleness, compare [`Status::level`] with the one
-    /// before. `None` when the last handle was dropped, and for flags without a
-    /// source, whose status never changes.
+    /// before.
+    ///
+    /// `None` when the last handle was dropped, after a
+    /// [`shutdown`](crate::Vexilla::shutdown), when the runtime of the refresh
+    /// loop has ended, and for flags without a source. From then on nothing
+    /// changes but that the flags become stale, which
+    /// [`Vexilla::status`](crate::Vexilla::status) reports.
     ///
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Status> {
-        self.0.changed().await.ok()?;
-        Some(self.0.borrow_and_update().clone())
+        tokio::select! {
+            biased;
+            changed = self.status.changed() => changed.ok()?,
+            _ = self.ended.wait_for(|ended| *ended) => {
+                // The last one may have come just before the end.
+                if !self.status.has_changed().ok()? {
+                    return None;
+                }
+            }
+        }
+        Some(self.status.borrow_and_update().clone())
+    }
+}
+
+impl fmt::Debug for StatusWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StatusWatch")
+            .field("level", &self.status.borrow().level)
+            .finish_non_exhaustive()
     }
 }
 

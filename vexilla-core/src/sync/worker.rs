@@ -48,6 +48,15 @@ pub(super) struct Worker {
     first: bool,
 }
 
+/// Closes the inbox on drop.
+struct Closing(Arc<Inbox>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// Reports on drop that the loop has ended.
 pub(super) struct Ended {
     pub(super) inbox: Arc<Inbox>,
@@ -57,10 +66,12 @@ pub(super) struct Ended {
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        if !self.inbox.was_shut_down() {
+        self.inbox.close();
+        if self.inbox.was_shut_down() {
+            self.degradation.shut_down();
+        } else {
             self.degradation.loop_ended();
         }
-        self.inbox.close();
         self.degradation.store().stop_keeping();
         self.told.send_replace(true);
     }
@@ -98,13 +109,18 @@ impl Worker {
 
     /// Keeps the flags fresh until it is shut down.
     pub(super) async fn run(mut self, ended: Ended) {
+        // Dropped last, also when the runtime drops the task.
+        let _ended = ended;
         let inbox = Arc::clone(&self.inbox);
+        let mut work = pin!(self.work());
+        // Dropped before the check that is under way: callers that wait for it get
+        // an error that says that the loop has ended.
+        let _closing = Closing(Arc::clone(&inbox));
         tokio::select! {
             biased;
             () = inbox.is_shut_down() => {}
-            () = self.work() => {}
+            () = &mut work => {}
         }
-        drop(ended);
     }
 
     async fn work(&mut self) {
@@ -251,6 +267,21 @@ impl Worker {
         self.degradation.breaker(state);
     }
 
+    /// How often to fetch all flags. A copy is saved each time, so that it is never
+    /// older than a fraction of the age at which it could not be used any more.
+    fn full_interval(&self) -> Duration {
+        let Settings {
+            full_interval,
+            poll_interval,
+            max_stale,
+            ..
+        } = self.settings;
+        match max_stale.filter(|_| self.checker.saver.is_some()) {
+            Some(max_stale) => full_interval.min((max_stale / 4).max(poll_interval)),
+            None => full_interval,
+        }
+    }
+
     /// Sets when to check next, as far as the back-off allows it.
     fn schedule(&mut self, trigger: Trigger, succeeded: bool) {
         let now = Instant::now();
@@ -276,7 +307,7 @@ impl Worker {
         if full {
             // One that failed is made up for after the next success. Until
             // then, polls do, which cost the source less.
-            self.full_at = later(self.settings.full_interval);
+            self.full_at = later(self.full_interval());
             self.full_owed = !succeeded;
             self.first &= !succeeded;
         } else if succeeded && self.full_owed {

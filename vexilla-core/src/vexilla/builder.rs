@@ -112,7 +112,10 @@ impl VexillaBuilder {
 
     /// Keeps a copy of the last good flags, and starts from it: what it holds
     /// is served at once, and the source is reached in the background. The copy
-    /// is written after each change and at each full refresh. A copy that is
+    /// is written after each change and at each full refresh; where
+    /// [`max_stale`](Self::max_stale) is set, full refreshes are at most a quarter of
+    /// it apart (but no closer than polls), so that a restart finds a copy that is
+    /// not too old. A copy that is
     /// of another source ([`Source::identity`]), not whole, without flags,
     /// older than [`max_stale`](Self::max_stale) (as one from a clock ahead
     /// counts), or not read within 5 s, is not used; [`Status`] says why.

@@ -72,6 +72,8 @@ impl<E: Endpoints> Connection<E> {
                 .header_read_timeout(self.client_timeout)
                 .max_buf_size(MAX_BUFFER_BYTES)
                 .keep_alive(false)
+                // Some clients close their side once they have sent the request.
+                .half_close(true)
                 .serve_connection(TokioIo::new(stream), service)
         );
         let mut overdue = pin!(async {
@@ -81,6 +83,8 @@ impl<E: Endpoints> Connection<E> {
         let mut stopping = false;
         loop {
             tokio::select! {
+                // What has come in is read before a shutdown closes the connection.
+                biased;
                 ended = &mut connection => {
                     if let Err(error) = ended {
                         tracing::debug!(%error, "a connection broke off");

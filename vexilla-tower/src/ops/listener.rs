@@ -1,7 +1,7 @@
 //! Endpoints on an address of their own.
 
-use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 #[cfg(unix)]
@@ -10,24 +10,18 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until};
-use vexilla_core::ops::{Endpoints, ListenerKind, Operations, OpsError, Webhook};
+use tokio::task::JoinHandle;
+use vexilla_core::ops::{Endpoints, Operations, OpsError, Webhook};
 
-use super::connection::{Connection, Received, Stop};
-use super::socket::{Socket, Stream};
+use super::accept::{Connections, accept};
+use super::connection::Stop;
+use super::socket::{BACKLOG, Socket};
 #[cfg(unix)]
 use super::unix::BoundSocket;
 
-/// How long a client may take to send its request while others wait for its place.
-const SENDING_TIME: Duration = Duration::from_millis(100);
-
-/// How many connections the system keeps that are not accepted yet, if it allows
-/// so many.
-const BACKLOG: u32 = 1024;
-
-/// How long nothing is accepted after a connection could not be.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The longest time limit of a client. A later moment may be beyond what clocks can
+/// tell.
+const MAX_CLIENT_TIMEOUT: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
 /// The operations endpoints on an address of their own, by default
 /// [`DEFAULT_OPS_ADDR`](super::DEFAULT_OPS_ADDR), or on a Unix socket.
@@ -43,9 +37,9 @@ pub type WebhookListener<A = SocketAddr> = Listener<Webhook, A>;
 /// [`PathBuf`](std::path::PathBuf) for a Unix socket.
 ///
 /// Serves in a task of the tokio runtime in which it was bound, one request for
-/// each connection, until the handle is dropped: then it takes no more
-/// connections, and answers those requests that have come in. Nothing that a
-/// client does ends it.
+/// each connection, until the handle is dropped: then it accepts no more
+/// connections, and answers the requests that have come in on those that it has
+/// accepted. Nothing that a client does ends it.
 #[must_use = "it ends when it is dropped"]
 pub struct Listener<E, A = SocketAddr> {
     address: A,
@@ -84,6 +78,9 @@ impl ListenerOptions {
     /// longest time, once that is more than 100 ms. So clients that open
     /// connections and send nothing, up to about 600 a second by default, do not
     /// keep out a probe. At least one. Default: 64.
+    ///
+    /// Beside these the system keeps up to 1024 connections that are not accepted
+    /// yet, or fewer if it is set up so (`net.core.somaxconn` of Linux).
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections.max(1);
         self
@@ -92,9 +89,9 @@ impl ListenerOptions {
     /// Sets how long a client may take to send the head of its request, as long
     /// again for the body, and as long again to take the answer. How long it is
     /// until there is an answer is not limited: a refresh waits for the source.
-    /// Default: 10 s.
-    pub const fn client_timeout(mut self, timeout: Duration) -> Self {
-        self.client_timeout = timeout;
+    /// At most a year. Default: 10 s.
+    pub fn client_timeout(mut self, timeout: Duration) -> Self {
+        self.client_timeout = timeout.min(MAX_CLIENT_TIMEOUT);
         self
     }
 
@@ -233,13 +230,12 @@ impl<E: Endpoints, A> Listener<E, A> {
     /// Serves in a task.
     fn spawn(address: A, socket: impl Socket, endpoints: E, options: ListenerOptions) -> Self {
         let (running, stop) = watch::channel(());
-        let connections = Connections {
-            endpoints,
-            options,
-            stop: Stop(stop),
-            tasks: JoinSet::new(),
-            sending: VecDeque::new(),
-        };
+        let ListenerOptions {
+            max_connections,
+            client_timeout,
+            ..
+        } = options;
+        let connections = Connections::new(endpoints, max_connections, client_timeout, Stop(stop));
         let task = tokio::spawn(accept(socket, connections));
         Self {
             address,
@@ -249,8 +245,9 @@ impl<E: Endpoints, A> Listener<E, A> {
         }
     }
 
-    /// Takes no more connections, and waits at most so long until the requests
-    /// that have come in are answered; those that are not are broken off.
+    /// Accepts no more connections, and waits at most so long until the requests
+    /// that have come in on those that it has accepted are answered; those that
+    /// are not are broken off.
     pub async fn shutdown(self, timeout: Duration) {
         let Self { running, task, .. } = self;
         drop(running);
@@ -270,7 +267,7 @@ impl<E, A: fmt::Debug> fmt::Debug for Listener<E, A> {
 }
 
 /// Listens as [`TcpListener::bind`] does, with a longer queue.
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -282,95 +279,41 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Connections that are served, and those of them whose requests have not come in.
-struct Connections<E> {
-    endpoints: E,
-    options: ListenerOptions,
-    stop: Stop,
-    tasks: JoinSet<()>,
-    /// Oldest first; some may have ended, or sent all of their request.
-    sending: VecDeque<Sending>,
-}
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use vexilla_core::Vexilla;
 
-/// A connection that was still sending its request when it was looked at last.
-struct Sending {
-    received: Received,
-    task: AbortHandle,
-    since: Instant,
-}
+    use super::*;
 
-impl<E: Endpoints> Connections<E> {
-    fn are_full(&self) -> bool {
-        self.tasks.len() >= self.options.max_connections
+    #[tokio::test]
+    async fn a_client_may_have_all_the_time_there_is() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let options = ListenerOptions::new().client_timeout(Duration::MAX);
+        let operations = Operations::local(Vexilla::fixed([]));
+        let listener = OpsListener::bind_with(any, operations, options)
+            .await
+            .unwrap();
+        let mut client = TcpStream::connect(listener.local_addr()).await.unwrap();
+        let live = b"GET /health/live HTTP/1.1\r\nhost: localhost:1\r\n\r\n";
+        client.write_all(live).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
     }
 
-    fn serve(&mut self, stream: impl Stream, kind: ListenerKind) {
-        let received = Received::default();
-        let connection = Connection {
-            endpoints: self.endpoints.clone(),
-            kind,
-            client_timeout: self.options.client_timeout,
-            received: received.clone(),
-        };
-        let task = self
-            .tasks
-            .spawn(connection.serve(stream, self.stop.clone()));
-        self.sending.retain(Sending::is_current);
-        self.sending.push_back(Sending {
-            received,
-            task,
-            since: Instant::now(),
-        });
+    #[tokio::test]
+    async fn a_client_that_closes_its_side_is_answered() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let operations = Operations::local(Vexilla::fixed([]));
+        let listener = OpsListener::bind(any, operations).await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr()).await.unwrap();
+        let live = b"GET /health/live HTTP/1.1\r\nhost: localhost:1\r\n\r\n";
+        client.write_all(live).await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
     }
-
-    /// Waits until a connection has ended; to make room, ends one whose request
-    /// does not come in.
-    async fn ended(&mut self, make_room: bool) {
-        let oldest = self.sending.front().filter(|_| make_room);
-        let at = oldest.map(|oldest| oldest.since + SENDING_TIME);
-        tokio::select! {
-            Some(_) = self.tasks.join_next() => {}
-            () = sleep_until(at.unwrap_or_else(Instant::now)), if at.is_some() => {
-                let oldest = self.sending.pop_front();
-                if let Some(oldest) = oldest.filter(Sending::is_current) {
-                    tracing::debug!("a connection without a complete request was closed for another one");
-                    oldest.task.abort();
-                }
-            }
-            else => std::future::pending().await,
-        }
-    }
-}
-
-impl Sending {
-    fn is_current(&self) -> bool {
-        !self.received.is_complete() && !self.task.is_finished()
-    }
-}
-
-async fn accept<S: Socket>(socket: S, mut connections: Connections<impl Endpoints>) {
-    let mut stop = connections.stop.clone();
-    // A connection that there is no room for yet.
-    let mut waiting = None;
-    loop {
-        if !connections.are_full()
-            && let Some(stream) = waiting.take()
-        {
-            connections.serve(stream, S::KIND);
-        }
-        tokio::select! {
-            () = stop.wait() => break,
-            () = connections.ended(waiting.is_some()) => {}
-            accepted = socket.accept(), if waiting.is_none() => match accepted {
-                Ok(stream) => waiting = Some(stream),
-                // No more descriptors, or a client that is gone already.
-                Err(error) => {
-                    tracing::warn!(%error, "a connection was not accepted");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            },
-        }
-    }
-    drop((socket, waiting));
-    while connections.tasks.join_next().await.is_some() {}
 }

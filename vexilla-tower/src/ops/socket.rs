@@ -6,6 +6,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use vexilla_core::ops::ListenerKind;
 
+/// How many connections the system keeps that are not accepted yet, if it allows
+/// so many.
+pub(super) const BACKLOG: u32 = 1024;
+
 /// A connection.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 

@@ -17,10 +17,7 @@ use std::time::Duration;
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 use vexilla_core::ops::ListenerKind;
 
-use super::socket::Socket;
-
-/// How many connections the system keeps that are not accepted yet.
-const BACKLOG: u32 = 128;
+use super::socket::{BACKLOG, Socket};
 
 /// How often, and at what distance, the lock of the folder is tried: for 1 s.
 /// After that the socket is bound without, since whoever can read a folder can

@@ -404,3 +404,21 @@ async fn refusals_say_what_is_wrong() {
     let error = "the flag key is not valid percent-encoded UTF-8".into();
     assert_eq!(refusal(bad, "").await, (400, error));
 }
+
+#[tokio::test(start_paused = true)]
+async fn so_many_requests_wait_for_a_fetch_and_no_more() {
+    let source = Told::exporting();
+    let vexilla = source.vexilla().await;
+    let operations = Operations::insecure_without_token(vexilla.clone());
+    let ask = || post("/admin/refresh", "").request_to(&operations);
+    let mut waiting: Vec<_> = (0..16).map(|_| Box::pin(ask())).collect();
+    assert_eq!(ask().await.status(), 503);
+    assert_eq!(get("/health/live").status(&operations).await, 200);
+    // One that gives up makes room for another.
+    drop(waiting.pop());
+    let last = Box::pin(ask());
+    for answer in waiting.into_iter().chain([last]) {
+        assert_eq!(answer.await.status(), 200);
+    }
+    assert_eq!(ask().await.status(), 200);
+}

@@ -1,7 +1,7 @@
 //! One save at a time, the latest next, whatever a store does.
 
 use std::cell::RefCell;
-use std::sync::mpsc;
+use std::sync::{Once, mpsc};
 use std::thread;
 
 use tokio::sync::Semaphore;
@@ -578,10 +578,42 @@ impl tracing::Subscriber for Log {
     fn exit(&self, _: &tracing::span::Id) {}
 }
 
+/// Starts to log.
+fn log() {
+    static LOGGING: Once = Once::new();
+    LOGGING.call_once(|| tracing::subscriber::set_global_default(Log).unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_save_that_hangs_is_reported_until_it_ends() {
+    log();
+    let store = Told::new(0);
+    let saver = Saver::new(store.clone());
+    submit(&saver, 1);
+    sleep(Duration::from_secs(29)).await;
+    assert_eq!(saver.report().last_error, None);
+    // Another one waits for its end.
+    submit(&saver, 2);
+    sleep(Duration::from_secs(300)).await;
+    let error = saver.report().last_error.unwrap();
+    assert!(
+        error.contains("has not finished for more than 30s"),
+        "{error}"
+    );
+    assert_eq!(store.0.tried.lock().unwrap().len(), 1);
+    store.0.permits.add_permits(2);
+    saver.idle().await;
+    assert_eq!(saver.report().last_error, None);
+    assert_eq!(store.saved(), [[1], [2]]);
+    let lines = LOG.take();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert!(lines[0].contains("has not finished") && lines[0].contains("WARN"));
+    assert!(lines[1].contains("saved again"));
+}
+
 #[tokio::test]
 async fn a_failure_is_logged_once_until_it_changes_or_ends() {
-    // No other test sets one.
-    tracing::subscriber::set_global_default(Log).unwrap();
+    log();
     let store = Told::new(1_000);
     let saver = Saver::new(store.clone());
     for fault in [

@@ -28,6 +28,9 @@ const SAFETY_NET: Duration = Duration::from_secs(5);
 /// The shortest interval between two looks at a file.
 const MIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
+/// How much longer than a read itself the refresh loop waits for it.
+const ERROR_FIRST: Duration = Duration::from_secs(5);
+
 /// How a file is followed, and how far that is.
 #[derive(Debug)]
 pub(super) struct Following {
@@ -52,7 +55,8 @@ pub(super) struct Following {
 
 impl FileSource {
     /// Sets how long reading the file may take. A read that takes longer is an
-    /// error, and goes on; until it ends there is no other. Default: 10 s.
+    /// error, and goes on; until it ends there is no other. The next read waits
+    /// as long again for that end. Default: 10 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.following.timeout = timeout;
@@ -126,6 +130,12 @@ pub(super) fn read(document: &Document) -> (Look, Result<FlagSet, SourceError>) 
 }
 
 impl Following {
+    /// How long [`read`](Self::read) takes at most, and somewhat longer, so that
+    /// its own error comes first.
+    pub(super) fn longest_read(&self) -> Duration {
+        self.timeout.saturating_mul(2).saturating_add(ERROR_FIRST)
+    }
+
     /// Reads on a thread of its own, once no other read is under way.
     pub(super) async fn read<T: Send + 'static>(
         &self,
@@ -138,7 +148,9 @@ impl Following {
         };
         let took_too_long = || {
             let limit = self.timeout;
-            let what = format!("took longer than {limit:?}; its file system may hang");
+            let what = format!(
+                "took longer than {limit:?}; its file system may hang; if it needs longer, raise timeout"
+            );
             error(SourceErrorKind::Timeout, &what)
         };
         let reading = Arc::clone(&self.reading).lock_owned();

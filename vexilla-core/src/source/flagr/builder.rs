@@ -65,8 +65,9 @@ impl FlagrSourceBuilder {
     /// Flagr refuses it with 401: then the provider is called again, and the
     /// request is repeated once with the new token. White space around a token is
     /// removed. An error of the provider is a failed check
-    /// ([`SourceErrorKind::Credentials`]), which is retried soon; the provider may
-    /// take as long as the request that it is called for.
+    /// ([`SourceErrorKind::Credentials`]), which is retried soon. A token that
+    /// was refused is not sent again. The time that the provider takes counts
+    /// towards the time limit of the request that it is called for.
     ///
     /// Replaces [`bearer_token`](Self::bearer_token) and
     /// [`basic_auth`](Self::basic_auth).
@@ -108,14 +109,16 @@ impl FlagrSourceBuilder {
     }
 
     /// The longest that a download of the flags may take, from connecting to the
-    /// last byte. Any other request may not take longer either. Default: 10 s.
+    /// last byte, with the provider of
+    /// [bearer tokens](Self::bearer_token_with) and a repetition after a refused
+    /// token. Any other request may not take longer either. Default: 10 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
     /// The longest that the small request for the latest snapshot ID may take,
-    /// from connecting to the last byte. It begins each check, so this is how
+    /// as [`timeout`](Self::timeout) counts. It begins each check, so this is how
     /// soon a server that hangs is noticed. Default: 4 s.
     pub fn latest_timeout(mut self, timeout: Duration) -> Self {
         self.latest_timeout = timeout;

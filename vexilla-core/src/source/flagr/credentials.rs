@@ -55,11 +55,24 @@ impl TokenProvider {
         let token = (self.provide)()
             .await
             .map_err(|error| failed("the provider of bearer tokens failed").because(error))?;
+        if token.trim().is_empty() {
+            return Err(failed("the provider's bearer token is empty"));
+        }
         let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
             .map_err(|_| failed("the provider's bearer token cannot be sent in a header"))?;
         value.set_sensitive(true);
+        if refused == Some(&value) {
+            let message = "the server refused the bearer token, and its provider has no other";
+            return Err(failed(message));
+        }
         *current = Some(value.clone());
         Ok(value)
+    }
+
+    /// A new one was refused as well: the next request gets another one.
+    pub(super) async fn discard(&self, refused: &HeaderValue) {
+        let mut current = self.current.lock().await;
+        current.take_if(|value| value == refused);
     }
 }
 
