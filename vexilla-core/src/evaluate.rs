@@ -224,7 +224,7 @@ pub struct Evaluation<'a> {
     outcome: Outcome,
     /// What answered in place of the flag.
     replacement: Option<Replacement>,
-    /// Why what should be put in place of the flag's own outcome could not be.
+    /// Why an override could not be applied.
     fault: Option<OverrideFault<'a>>,
     beyond_limits: bool,
     pub(crate) stale: bool,

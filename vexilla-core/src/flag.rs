@@ -96,7 +96,7 @@ pub struct Flag {
     /// When the flag itself was last changed; `None` stands for Go's zero time.
     #[serde(serialize_with = "time_or_zero")]
     pub updated_at: Option<Timestamp>,
-    /// When the flag was deleted. Evaluation does not look at it, in Flagr neither.
+    /// When the flag was deleted. Neither Vexilla nor Flagr uses it in evaluation.
     pub deleted_at: Option<Timestamp>,
     /// The name by which the flag is asked.
     pub key: String,

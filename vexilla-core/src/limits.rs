@@ -42,7 +42,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The default limits, which each setter names.
+    /// The default limits; each setter documents its own.
     #[must_use]
     pub const fn new() -> Self {
         Self {

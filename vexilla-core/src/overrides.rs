@@ -12,8 +12,8 @@ use crate::flag::{Flag, FlagSet, Origin, Variant};
 use crate::outcome::Outcome;
 use crate::snapshot::{CompiledFlag, Snapshot, decimal};
 
-/// Values of flags that are set in code. They go before what the flags say, and
-/// need no flag of that name.
+/// Values of flags that are set in code. They take precedence over the flags, and
+/// may name flags that do not exist.
 ///
 /// An override names a flag as the getters do, by its key or by its ID in
 /// decimal, IDs first, and holds whichever of the two the flag is read by, as long as

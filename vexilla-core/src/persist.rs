@@ -40,7 +40,7 @@ use std::pin::Pin;
 
 /// Where the last-known-good copy is kept, for a start without the source.
 ///
-/// It holds one document of bytes, whose form is no concern of the store: a
+/// It holds one document of bytes, which the store treats as opaque bytes: a
 /// save puts another in its place, and a load gives the last one that was saved
 /// whole. Saves come one at a time.
 ///

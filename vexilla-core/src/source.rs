@@ -55,7 +55,7 @@ pub trait Source: Send + Sync + 'static {
     /// What the source is, for logs and errors; without secrets.
     fn name(&self) -> String;
 
-    /// What tells this source from every other: a last-known-good copy is
+    /// The unique identity of the source: a last-known-good copy is
     /// restored for the source that it was saved for, and for no other. Kept as
     /// a hash only. Default: the [`name`](Self::name); for [`FlagrSource`] the
     /// scheme, host, port and path of its address, for [`FileSource`] the

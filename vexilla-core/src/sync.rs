@@ -1,4 +1,4 @@
-//! Keeps flags fresh, and right through every outage.
+//! Keeps flags fresh, and serves them during outages.
 //!
 //! | Module | Purpose |
 //! |---|---|
@@ -63,7 +63,7 @@ use worker::{Ended, Worker};
 /// After a successful check, flags are live for so many poll intervals.
 const LIVE_FOR: u32 = 3;
 
-/// What makes the source be checked.
+/// Why the source is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trigger {
     /// It is time to look whether something changed.
@@ -164,7 +164,7 @@ pub(crate) struct Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// The loop has ended; nothing is asked of the source any more.
+    /// The loop has ended; the source is no longer polled.
     pub ended: bool,
     /// No save of the last-known-good copy is under way any more. `true` also if
     /// there is no copy, and if the last save failed: see

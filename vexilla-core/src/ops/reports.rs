@@ -1,4 +1,4 @@
-//! What the endpoints tell, in the form in which they tell it.
+//! Response bodies of the endpoints.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! The webhook: told that flags have changed, it has them checked.
+//! The webhook: triggers a check when notified of a change.
 
 use std::borrow::Cow;
 use std::sync::Arc;

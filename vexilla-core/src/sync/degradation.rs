@@ -171,7 +171,7 @@ impl Freshness {
     }
 }
 
-/// Keeps the book on a source, and serves what follows from it.
+/// Tracks the state of a source, and serves the matching flags.
 #[derive(Debug)]
 pub(super) struct Degradation {
     source: String,
@@ -450,13 +450,13 @@ impl Degradation {
         self.settle(book, put);
     }
 
-    /// Draws the consequences of what the book says and of the time.
+    /// Updates the level, the served flags and the status.
     fn settle(&self, mut book: MutexGuard<'_, Book>, put: bool) {
         let now = Instant::now();
         self.notice_age(&mut book, now);
         let (before, level) = (book.level, self.freshness.level(&book, now));
         book.level = level;
-        // Flags that somebody put in place himself stay until then.
+        // Flags set by `Vexilla::replace` stay until then.
         let put = put || (level != before && [level, before].contains(&Level::Defaults));
         self.serve(&book, put);
         if level != before {

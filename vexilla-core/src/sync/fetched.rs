@@ -115,11 +115,11 @@ impl Fetched {
 }
 
 /// How long a start waits for the last-known-good copy to be read. Decoding and
-/// compiling it takes as long as it takes.
+/// decoding and compiling have no such limit.
 const COPY_LIMIT: Duration = Duration::from_secs(5);
 
 /// A copy that says that it was saved this much later than now was saved just
-/// now: so far apart are two clocks that are right.
+/// now: clocks may differ by this much.
 const CLOCKS_APART: Duration = Duration::from_secs(60);
 
 /// Flags of a last-known-good copy, compiled.

@@ -9,7 +9,7 @@ use crate::source::{SourceError, SourceErrorKind};
 /// Whether the flags changed, or why that is not known.
 pub(super) type Refreshed = Result<bool, SourceError>;
 
-/// What handles ask of the loop. Everything that is asked twice is done once.
+/// What handles ask of the loop. Duplicate requests are merged.
 #[derive(Debug)]
 pub(super) struct Inbox {
     asked: Mutex<Asked>,
@@ -135,7 +135,7 @@ impl Inbox {
         std::mem::take(&mut self.asked().hints)
     }
 
-    /// Turns away all who wait, and those who come.
+    /// Rejects all pending and future requests.
     pub(super) fn close(&self) {
         let waiting = {
             let mut asked = self.asked();

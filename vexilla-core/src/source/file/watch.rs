@@ -66,7 +66,7 @@ impl Watch {
                     tracing::info!(
                         path = %path.display(),
                         error,
-                        "the system does not tell of changes of the flags file; it is polled"
+                        "cannot watch the flags file; it is polled instead"
                     );
                 }
                 self.refused = Some(Instant::now());
