@@ -11,10 +11,11 @@ pub mod webhook;
 
 use std::borrow::Cow;
 
+use vexilla_core::context::{ContextRef, ValueRef};
+use vexilla_core::flag::FlagSet;
 use vexilla_core::flag::{Constraint, Flag, Origin, Segment, Variant};
-use vexilla_core::{
-    Context, ContextRef, EmptyEntity, EvaluationContext, FlagSet, Snapshot, ValueRef,
-};
+use vexilla_core::snapshot::Snapshot;
+use vexilla_core::{Context, EmptyEntity};
 
 use crate::limits;
 

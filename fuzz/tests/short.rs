@@ -9,8 +9,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
-use vexilla_core::PersistErrorKind;
 use vexilla_core::fuzzing::Copy;
+use vexilla_core::persist::PersistErrorKind;
 use vexilla_fuzz::{Generator, Recorded, TARGETS, Target, inputs};
 
 fn number(variable: &str) -> Option<u64> {

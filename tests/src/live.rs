@@ -27,8 +27,9 @@ mod strings;
 
 use std::fmt;
 
+use vexilla_core::flag::FlagSet;
 use vexilla_core::flag::{Constraint, Flag, Segment};
-use vexilla_core::{FlagSet, Snapshot};
+use vexilla_core::snapshot::Snapshot;
 
 use compare::Mismatch;
 use contexts::Visitor;

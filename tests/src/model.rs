@@ -13,7 +13,7 @@
 //!
 //! [`Model::answer`] says what a healthy replica answers and knows nothing of
 //! transports. [`Model::serve`] adds the choice of a replica, the faults and
-//! the log of requests. A [`Model`] is also a [`Source`](vexilla_core::Source),
+//! the log of requests. A [`Model`] is also a [`Source`](vexilla_core::source::Source),
 //! which goes through the wire form of both answers.
 
 mod database;

@@ -15,8 +15,10 @@ use std::sync::Arc;
 use flate2::read::GzDecoder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use vexilla_core::flag::FlagSet;
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
-use vexilla_core::{Context, EmptyEntity, Evaluation, Filter, FlagSet, Limits, Snapshot, TagMatch};
+use vexilla_core::snapshot::{Snapshot, TagMatch};
+use vexilla_core::{Context, EmptyEntity, Evaluation, Filter, Limits};
 
 /// What comparing one file came to.
 #[derive(Debug)]

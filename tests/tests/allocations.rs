@@ -20,11 +20,14 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use serde_json::json;
+use vexilla_core::context::{ContextRef, Map, ValueRef};
+use vexilla_core::flag::FlagSet;
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
+use vexilla_core::persist::{LastKnownGood, PersistError};
+use vexilla_core::source::Source;
 use vexilla_core::{
-    BoolFlag, Context, ContextRef, EmptyEntity, FlagSet, Flags, FloatFlag, IntFlag, LastKnownGood,
-    Limits, Map, Overrides, PersistError, Reason, Source, SourceError, StringFlag, Value, ValueRef,
-    Vexilla,
+    BoolFlag, Context, EmptyEntity, Flags, FloatFlag, IntFlag, Limits, Overrides, Reason,
+    SourceError, StringFlag, Value, Vexilla,
 };
 
 /// Keys of flags that answer each in another way, the last one that of none.

@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use vexilla_core::flag::FlagSet;
 use vexilla_core::flag::{Constraint, Flag, Origin, Segment, Variant};
-use vexilla_core::{Context, EmptyEntity, FlagSet, Flags, Snapshot};
+use vexilla_core::snapshot::Snapshot;
+use vexilla_core::{Context, EmptyEntity, Flags};
 use vexilla_tests::vectors::{self, Vectors};
 
 /// A flag that is on for whoever fulfils the constraints.

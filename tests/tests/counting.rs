@@ -7,9 +7,9 @@ use std::thread;
 
 use serde_json::{Value, json};
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
+use vexilla_core::metrics::EvaluationCounts;
 use vexilla_core::{
-    BoolFlag, Context, EvaluationCounts, FileSource, Flags, FloatFlag, IntFlag, Overrides,
-    StringFlag, Vexilla,
+    BoolFlag, Context, FileSource, Flags, FloatFlag, IntFlag, Overrides, StringFlag, Vexilla,
 };
 
 /// A flag that gives variant 1, `on`, to those who say so, and 2, `off`, to others.

@@ -6,13 +6,15 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use serde_json::json;
+use vexilla_core::context::{ContextRef, ValueRef};
+use vexilla_core::flag::FlagSet;
 use vexilla_core::flag::{Attachment, Constraint, Flag, Segment, Variant};
 use vexilla_core::ops::{Operations, Webhook};
+use vexilla_core::overrides::OverrideValue;
 use vexilla_core::request::ContextRules;
-use vexilla_core::{
-    BoolFlag, Context, ContextRef, EmptyEntity, FlagSet, Flags, MemorySource, OverrideValue,
-    Overrides, Snapshot, StringFlag, ValueRef, Vexilla,
-};
+use vexilla_core::snapshot::Snapshot;
+use vexilla_core::source::MemorySource;
+use vexilla_core::{BoolFlag, Context, EmptyEntity, Flags, Overrides, StringFlag, Vexilla};
 
 /// Stands wherever flags or a context can say something.
 const SECRET: &str = "kryptonite";

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use vexilla_core::flag::Flag;
-use vexilla_core::{
-    Context, Filter, FlagSet, Limits, MemorySource, Source, SourceError, SourceErrorKind, Vexilla,
-};
+use vexilla_core::flag::FlagSet;
+use vexilla_core::source::{MemorySource, Source, SourceErrorKind};
+use vexilla_core::{Context, Filter, Limits, SourceError, Vexilla};
 
 fn flags(count: usize, value: bool) -> FlagSet {
     (0..count)

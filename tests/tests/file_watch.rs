@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use vexilla_core::flag::Flag;
-use vexilla_core::{Context, FileSource, FlagSet, Source, SourceError, SourceErrorKind, Vexilla};
+use vexilla_core::flag::FlagSet;
+use vexilla_core::source::{Source, SourceErrorKind};
+use vexilla_core::{Context, FileSource, SourceError, Vexilla};
 
 /// How long a test waits for what must come.
 const GUARD: Duration = Duration::from_secs(20);

@@ -9,9 +9,9 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use vexilla_core::{
-    Context, ErrorCode, FileSource, Filter, Source, SourceError, SourceErrorKind, Vexilla,
-};
+use vexilla_core::evaluation::ErrorCode;
+use vexilla_core::source::{Source, SourceErrorKind};
+use vexilla_core::{Context, FileSource, Filter, SourceError, Vexilla};
 
 const FLAGS: &str = r#"{"Flags":[{"ID":1,"Key":"new","Enabled":true,"SnapshotID":3,
     "Variants":[{"ID":1,"Key":"on"}],

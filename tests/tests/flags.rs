@@ -4,10 +4,15 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use vexilla_core::context::{ContextRef, ValueRef};
+use vexilla_core::evaluation::ErrorCode;
+use vexilla_core::explain::Outcome;
+use vexilla_core::flag::FlagSet;
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
+use vexilla_core::snapshot::Snapshot;
 use vexilla_core::{
-    BoolFlag, Context, ContextRef, EmptyEntity, ErrorCode, Evaluation, Filter, FlagSet, FloatFlag,
-    IntFlag, Limits, Outcome, Overrides, Reason, Snapshot, StringFlag, ValueRef, Vexilla,
+    BoolFlag, Context, EmptyEntity, Evaluation, Filter, FloatFlag, IntFlag, Limits, Overrides,
+    Reason, StringFlag, Vexilla,
 };
 
 /// A flag whose one variant everybody gets.
@@ -205,7 +210,7 @@ fn matches_takes_its_pattern_literally() {
     let nested = Vec::from(["xyz"]);
     let members = [("b".to_owned(), nested.into())]
         .into_iter()
-        .collect::<vexilla_core::Map>();
+        .collect::<vexilla_core::context::Map>();
     let context = Context::new("u")
         .with("agent", "hello world")
         .with("a", members);

@@ -4,8 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use serde_json::json;
+use vexilla_core::flag::FlagSet;
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
-use vexilla_core::{Context, EmptyEntity, FlagSet, Snapshot, TagMatch, Value, Vexilla};
+use vexilla_core::snapshot::{Snapshot, TagMatch};
+use vexilla_core::{Context, EmptyEntity, Value, Vexilla};
 
 const PAGE: &str = include_str!("../../docs/flags-file.md");
 

@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
-use vexilla_core::{FileSource, FlagrSource, Level, Source, SourceErrorKind, Vexilla};
+use vexilla_core::source::{Source, SourceErrorKind};
+use vexilla_core::{FileSource, FlagrSource, Level, Vexilla};
 use vexilla_tests::fake_flagr::{Answer, FakeFlagr, GUARD, Route, until};
 
 const HOUR: Duration = Duration::from_secs(3_600);

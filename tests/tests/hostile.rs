@@ -5,7 +5,8 @@
 
 use proptest::prelude::*;
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
-use vexilla_core::{Context, Snapshot, Vexilla};
+use vexilla_core::snapshot::Snapshot;
+use vexilla_core::{Context, Vexilla};
 
 const STACK: usize = 2 << 20;
 

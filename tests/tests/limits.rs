@@ -5,10 +5,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+use vexilla_core::evaluation::ErrorCode;
+use vexilla_core::flag::FlagSet;
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
-use vexilla_core::{
-    Context, EmptyEntity, ErrorCode, Filter, FlagSet, Limits, Reason, Snapshot, Value, Vexilla,
-};
+use vexilla_core::snapshot::Snapshot;
+use vexilla_core::{Context, EmptyEntity, Filter, Limits, Reason, Value, Vexilla};
 
 fn segment(property: &str, operator: &str, value: &str) -> Segment {
     Segment::new()

@@ -1,11 +1,10 @@
 //! Overrides hold however their flag is named.
 
 use serde_json::{Value, json};
+use vexilla_core::evaluation::{ErrorCode, Replacement};
+use vexilla_core::flag::FlagSet;
 use vexilla_core::flag::{Flag, Origin, Segment, Variant};
-use vexilla_core::{
-    BoolFlag, Context, ErrorCode, Evaluation, FileSource, FlagSet, Flags, Overrides, Reason,
-    Replacement, Vexilla,
-};
+use vexilla_core::{BoolFlag, Context, Evaluation, FileSource, Flags, Overrides, Reason, Vexilla};
 
 /// Flags by ID and key; all of them are off.
 fn off<const N: usize>(flags: [(u64, &str); N]) -> FlagSet {

@@ -12,10 +12,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use vexilla_core::flag::Flag;
-use vexilla_core::{
-    FileSource, FlagSet, LastKnownGood, LastKnownGoodFile, MemorySource, PersistErrorKind, Source,
-    SourceError, Vexilla,
-};
+use vexilla_core::flag::FlagSet;
+use vexilla_core::persist::{LastKnownGood, PersistErrorKind};
+use vexilla_core::source::{MemorySource, Source};
+use vexilla_core::{FileSource, LastKnownGoodFile, SourceError, Vexilla};
 use vexilla_tests::fake_flagr::GUARD;
 
 /// A folder of its own, gone when dropped.

@@ -12,8 +12,10 @@ use std::time::Duration;
 use log::{log, logged};
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use vexilla_core::flag::FlagSet;
 use vexilla_core::flag::{Constraint, Flag, Segment};
-use vexilla_core::{Context, FlagSet, MemorySource, Reason, Source, SourceError, Vexilla};
+use vexilla_core::source::{MemorySource, Source};
+use vexilla_core::{Context, Reason, SourceError, Vexilla};
 
 /// A source that tells when it was asked.
 #[derive(Clone, Default)]
@@ -310,7 +312,7 @@ async fn a_source_whose_names_and_limits_panic_is_read_all_the_same() {
             panic!("no identity")
         }
 
-        fn timeouts(&self) -> vexilla_core::SourceTimeouts {
+        fn timeouts(&self) -> vexilla_core::source::SourceTimeouts {
             panic!("no limits")
         }
 

@@ -5,7 +5,9 @@
 //! does not look at.
 
 use serde_json::{Value, json};
-use vexilla_core::{Context, EmptyEntity, FlagSet, Snapshot, TagMatch};
+use vexilla_core::flag::FlagSet;
+use vexilla_core::snapshot::{Snapshot, TagMatch};
+use vexilla_core::{Context, EmptyEntity};
 
 /// Segment id, variant id and variant key; `None` without variant.
 type Assigned = Option<(u64, u64, &'static str)>;

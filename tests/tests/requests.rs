@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use http::Request;
 use log::{log, logged};
+use vexilla_core::context::ValueRef;
 use vexilla_core::request::http::{InExtensions, RequestFlags, flags_from};
 use vexilla_core::request::{
     ContextRules, FlagsFromError, InjectedContext, LayerSettings, RequestView, cookie,
 };
-use vexilla_core::{Context, EvaluationContext, Value, ValueRef, Vexilla};
+use vexilla_core::{Context, Value, Vexilla};
 
 /// A request with these headers.
 #[expect(clippy::expect_used, reason = "a test may fail by panicking")]

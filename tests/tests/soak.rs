@@ -15,9 +15,8 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::time::{interval, timeout};
-use vexilla_core::{
-    Changes, Context, FlagrSource, LastKnownGoodFile, Level, Vexilla, VexillaBuilder,
-};
+use vexilla_core::changes::Changes;
+use vexilla_core::{Context, FlagrSource, LastKnownGoodFile, Level, Vexilla, VexillaBuilder};
 use vexilla_tests::fake_flagr::{Answer, Database, FakeFlagr, GUARD, Route, key, until};
 
 /// Flags that are always there; others come and go.

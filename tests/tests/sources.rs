@@ -10,10 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use vexilla_core::flag::{DocumentErrorKind, Flag};
-use vexilla_core::{
-    Context, FileSource, FlagrSource, FlagrSourceBuilder, Level, MemorySource, Source, SourceError,
-    SourceErrorKind, Vexilla,
-};
+use vexilla_core::source::{FlagrSourceBuilder, MemorySource, Source, SourceErrorKind};
+use vexilla_core::{Context, FileSource, FlagrSource, Level, SourceError, Vexilla};
 use vexilla_tests::fake_flagr::{Answer, FakeFlagr, Route};
 
 const FLAGS: &str = r#"{"Flags":[{"ID":1,"Key":"new","Enabled":true,"SnapshotID":3,

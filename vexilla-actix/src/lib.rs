@@ -7,7 +7,18 @@ mod layer;
 pub mod ops;
 
 pub use layer::{VexillaLayer, VexillaService};
+/// Everything else of the core crate.
+pub use vexilla_core;
+#[cfg(feature = "flagr")]
+#[doc(inline)]
+pub use vexilla_core::FlagrSource;
 pub use vexilla_core::request::FlagsFromError;
 pub use vexilla_core::request::actix::{HasFlags, flags_from};
 #[doc(inline)]
-pub use vexilla_core::*;
+pub use vexilla_core::{
+    BoolFlag, Context, EmptyEntity, Evaluation, FileSource, FlagError, Flags, FloatFlag, IntFlag,
+    Overrides, Reason, SourceError, StringFlag, Value, Vexilla, flag, request,
+};
+#[cfg(feature = "refresh")]
+#[doc(inline)]
+pub use vexilla_core::{LastKnownGoodFile, Level, Status, VexillaBuilder};

@@ -1,7 +1,7 @@
 //! Operations endpoints and the webhook, as an actix-web scope and resource.
 //!
-//! What they answer, and whom, says [`vexilla_core::ops`]; all of it is
-//! re-exported here.
+//! See [`vexilla_core::ops`] for the endpoints and for who may use them; all of it
+//! is re-exported here.
 //!
 //! ```
 //! use actix_web::App;

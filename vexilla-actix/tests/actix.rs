@@ -17,9 +17,7 @@ use actix_web::{App, Error, HttpMessage, HttpRequest};
 use common::{FLAG, layer, read, rules, vexilla};
 use vexilla_actix::flag::Flag;
 use vexilla_actix::request::{ContextRules, header};
-use vexilla_actix::{
-    EmptyEntity, EvaluationContext, Flags, FlagsFromError, Vexilla, VexillaLayer, flags_from,
-};
+use vexilla_actix::{EmptyEntity, Flags, FlagsFromError, Vexilla, VexillaLayer, flags_from};
 
 fn fixed(value: bool) -> VexillaLayer {
     VexillaLayer::new(Vexilla::fixed([Flag::boolean(FLAG, value)]))

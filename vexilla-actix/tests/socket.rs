@@ -13,7 +13,7 @@ use actix_web::{App, HttpResponse, HttpServer};
 use common::{FLAG, layer, read};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use vexilla_actix::{EvaluationContext, Flags};
+use vexilla_actix::Flags;
 
 /// Serves on loopback.
 macro_rules! serve {

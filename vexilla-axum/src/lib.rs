@@ -7,6 +7,17 @@ mod layer;
 pub mod ops;
 
 pub use layer::VexillaLayer;
+/// Everything else of the core crate.
+pub use vexilla_core;
+#[cfg(feature = "flagr")]
 #[doc(inline)]
-pub use vexilla_core::*;
+pub use vexilla_core::FlagrSource;
+#[doc(inline)]
+pub use vexilla_core::{
+    BoolFlag, Context, EmptyEntity, Evaluation, FileSource, FlagError, Flags, FloatFlag, IntFlag,
+    Overrides, Reason, SourceError, StringFlag, Value, Vexilla, flag, request,
+};
+#[cfg(feature = "refresh")]
+#[doc(inline)]
+pub use vexilla_core::{LastKnownGoodFile, Level, Status, VexillaBuilder};
 pub use vexilla_tower::{FlagsFromError, HasFlags, PeerAddr, VexillaService, flags_from};

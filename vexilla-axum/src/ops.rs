@@ -1,7 +1,7 @@
 //! Operations endpoints and the webhook, as axum routers.
 //!
-//! What they answer, and whom, says [`vexilla_core::ops`](vexilla_tower::ops);
-//! all of it is re-exported here, and so are the listeners of `vexilla-tower`
+//! See [`vexilla_core::ops`] for the endpoints and for who may use them; all of it
+//! is re-exported here, and so are the listeners of `vexilla-tower`
 //! (feature `listener`), which serve both on an address of their own.
 //!
 //! ```

@@ -19,9 +19,7 @@ use tokio::time::timeout;
 use tower::{Layer, ServiceExt};
 use vexilla_axum::flag::{Constraint, Flag, Segment, Variant};
 use vexilla_axum::request::ContextRules;
-use vexilla_axum::{
-    EvaluationContext, Flags, FlagsFromError, PeerAddr, Vexilla, VexillaLayer, flags_from,
-};
+use vexilla_axum::{Flags, FlagsFromError, PeerAddr, Vexilla, VexillaLayer, flags_from};
 
 const FLAG: &str = "new-feature";
 

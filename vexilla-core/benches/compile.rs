@@ -16,7 +16,9 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use vexilla_core::{Filter, FlagSet, Limits, Snapshot};
+use vexilla_core::flag::FlagSet;
+use vexilla_core::snapshot::Snapshot;
+use vexilla_core::{Filter, Limits};
 
 mod recorded;
 

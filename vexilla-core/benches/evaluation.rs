@@ -32,10 +32,9 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use regex::Regex;
 use rustc_hash::FxHashMap;
 use serde_json::json;
+use vexilla_core::context::{ContextRef, Map, ValueRef};
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
-use vexilla_core::{
-    BoolFlag, Context, ContextRef, EmptyEntity, Evaluation, Flags, Map, Value, ValueRef, Vexilla,
-};
+use vexilla_core::{BoolFlag, Context, EmptyEntity, Evaluation, Flags, Value, Vexilla};
 
 #[path = "../../benches/cases.rs"]
 mod cases;

@@ -16,8 +16,10 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rustc_hash::FxBuildHasher;
+use vexilla_core::flag::FlagSet;
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
-use vexilla_core::{Context, FlagSet, Flags, Limits, Snapshot, Vexilla};
+use vexilla_core::snapshot::Snapshot;
+use vexilla_core::{Context, Flags, Limits, Vexilla};
 
 fn segment(property: &str, operator: &str, value: &str) -> Segment {
     Segment::new()

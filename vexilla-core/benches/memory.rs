@@ -24,8 +24,9 @@
 )]
 #![expect(clippy::print_stdout, reason = "a report")]
 
+use vexilla_core::flag::FlagSet;
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
-use vexilla_core::{FlagSet, Snapshot};
+use vexilla_core::snapshot::Snapshot;
 
 mod recorded;
 

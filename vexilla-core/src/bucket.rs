@@ -262,7 +262,7 @@ mod tests {
             flag = flag.variant(Variant::new(*key));
             segment = segment.distribution(*key, *share);
         }
-        let mut set = crate::FlagSet::from(vec![flag.segment(segment)]);
+        let mut set = crate::flag::FlagSet::from(vec![flag.segment(segment)]);
         set.assign_missing_ids();
         let by_id = VariantsById::new(&set.flags[0].variants);
         Rollout::new(&set.flags[0], &by_id, &[], 0, false)

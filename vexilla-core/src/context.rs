@@ -4,7 +4,7 @@
 //! allocations for up to eight attributes, lists and maps aside; it can leave the
 //! request that it was made from. [`ContextRef`] borrows everything and
 //! allocates nothing; it serves direct calls of
-//! [`Snapshot::evaluate`](crate::Snapshot::evaluate). Both are an
+//! [`Snapshot::evaluate`](crate::snapshot::Snapshot::evaluate). Both are an
 //! [`EvaluationContext`].
 
 mod json;
@@ -57,11 +57,11 @@ pub trait EvaluationContext {
 /// A context that borrows its entity and attributes.
 ///
 /// ```
-/// use vexilla_core::{ContextRef, ValueRef};
+/// use vexilla_core::context::{ContextRef, ValueRef};
 ///
 /// let attributes = [("country", ValueRef::String("BR")), ("age", ValueRef::Number(31.0))];
 /// let context = ContextRef::new("user-1").attributes(&attributes);
-/// # use vexilla_core::EvaluationContext;
+/// # use vexilla_core::context::EvaluationContext;
 /// # assert_eq!(context.attribute("age"), Some(ValueRef::Number(31.0)));
 /// ```
 #[derive(Clone, Copy, Default)]

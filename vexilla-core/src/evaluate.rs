@@ -22,7 +22,7 @@
 //! - A pattern out of the context is compiled each time, and `CEL` builds what it
 //!   computes with: both allocate.
 //! - A counter is one relaxed atomic addition, see
-//!   [`metrics`](crate::EvaluationCounts); the hint of a typed definition is one
+//!   [`metrics`](crate::metrics::EvaluationCounts); the hint of a typed definition is one
 //!   relaxed load, and a store when the snapshot is another. An evaluation beyond
 //!   the limits on its work adds to one counter of the snapshot.
 //! - A random entity id, for [`EmptyEntity::RandomOnce`] and

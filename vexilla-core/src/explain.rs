@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 use room::Room;
 
 use crate::constraint::{Expression, Mismatch, Observer, Operand, Test, Work, render};
-use crate::context::{EvaluationContext, Value, ValueRef};
+use crate::context::{Value, ValueRef};
 use crate::evaluate::{EmptyEntity, Replacement, SegmentObserver, random_entity};
 use crate::excerpt::{excerpt, name};
 use crate::flag::Flag;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::constraint::Unobserved;
-use crate::context::{Context, EvaluationContext};
+use crate::context::Context;
 use crate::evaluate::{Decision, EmptyEntity, Evaluation, random_entity};
 use crate::outcome::VariantValue;
 use crate::overrides::Overrides;

@@ -5,13 +5,13 @@
 pub mod bucket;
 mod causes;
 #[cfg(feature = "refresh")]
-mod changes;
+pub mod changes;
 mod constraint;
-mod context;
+pub mod context;
 mod evaluate;
 mod excerpt;
-mod explain;
-mod filter;
+pub mod explain;
+pub mod filter;
 pub mod flag;
 mod flags;
 #[cfg(feature = "fuzzing")]
@@ -21,55 +21,55 @@ mod index;
 #[cfg(feature = "refresh")]
 mod io_thread;
 mod limits;
-mod metrics;
+pub mod metrics;
 #[cfg(feature = "ops")]
 pub mod ops;
 mod outcome;
-mod overrides;
+pub mod overrides;
 #[cfg(feature = "refresh")]
-mod persist;
+pub mod persist;
 mod reason;
 mod regular_file;
 #[cfg(feature = "http")]
 pub mod request;
-mod snapshot;
-mod source;
+pub mod snapshot;
+pub mod source;
 mod store;
 #[cfg(feature = "refresh")]
 mod symlinks;
 #[cfg(feature = "refresh")]
 mod sync;
-mod typed;
+pub mod typed;
 mod vexilla;
 
+/// The outcome of a flag: its value, the reason and the error.
+pub mod evaluation {
+    pub use crate::evaluate::{EmptyEntity, Evaluation, Replacement};
+    pub use crate::reason::{ErrorCode, FlagError, Reason};
+}
+
+/// How fresh the loaded flags are, and what went wrong lately.
 #[cfg(feature = "refresh")]
-pub use changes::{Change, Changes};
-pub use context::{
-    AttributeValue, Context, ContextRef, EvaluationContext, Map, Text, Value, ValueRef,
-};
-pub use evaluate::{EmptyEntity, Evaluation, Replacement};
-pub use explain::{
-    Explanation, Node, Outcome, RolloutExplanation, SegmentExplanation, ShareExplanation,
-};
-pub use filter::{Filter, FilterReport};
-pub use flag::FlagSet;
+pub mod status {
+    pub use crate::sync::{
+        BreakerState, Counts, Download, Level, ShutdownReport, Status, StatusWatch,
+    };
+}
+
+pub use context::{Context, Value};
+pub use evaluation::{EmptyEntity, Evaluation, FlagError, Reason};
+pub use filter::Filter;
 pub use flags::Flags;
 pub use limits::Limits;
-pub use metrics::{EvaluationCounts, FlagCount, VariantCount};
-pub use overrides::{OverrideValue, Overrides};
+pub use overrides::Overrides;
 #[cfg(feature = "refresh")]
-pub use persist::{LastKnownGood, LastKnownGoodFile, Packing, PersistError, PersistErrorKind};
-pub use reason::{ErrorCode, FlagError, Reason};
-pub use snapshot::{Problem, Snapshot, TagMatch};
-pub use source::{DEFAULT_MAX_BYTES, FileSource, SourceError, SourceErrorKind};
-#[cfg(feature = "refresh")]
-pub use source::{FetchProgress, MemorySource, Source, SourceTimeouts};
+pub use persist::LastKnownGoodFile;
 #[cfg(feature = "flagr")]
-pub use source::{FlagrSource, FlagrSourceBuilder};
-pub use store::Pinned;
+pub use source::FlagrSource;
+pub use source::{FileSource, SourceError};
 #[cfg(feature = "refresh")]
-pub use sync::{BreakerState, Counts, Download, Level, ShutdownReport, Status, StatusWatch};
-pub use typed::{BoolFlag, FloatFlag, IntFlag, StringFlag, TypedFlag};
+pub use status::{Level, Status};
+pub use typed::{BoolFlag, FloatFlag, IntFlag, StringFlag};
 pub use vexilla::Vexilla;
 #[cfg(feature = "refresh")]
 pub use vexilla::VexillaBuilder;

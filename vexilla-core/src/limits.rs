@@ -3,7 +3,7 @@
 //!
 //! Whoever may edit flags, or answers in the place of their source, must not be
 //! able to exhaust a service. What is over a limit for one flag is a
-//! [`Problem`](crate::Problem) of that flag, and the others work; what is over a
+//! [`Problem`](crate::snapshot::Problem) of that flag, and the others work; what is over a
 //! limit for the whole set refuses it, and the flags in use stay.
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::flag::{Flag, Segment};
 /// Flagr has none of these limits. They keep one careless or hostile flag from
 /// taking the memory or the time of the whole service. The defaults are far
 /// above what hand-written flags need. They apply to
-/// [`Snapshot::new`](crate::Snapshot::new) and
+/// [`Snapshot::new`](crate::snapshot::Snapshot::new) and
 /// [`Vexilla::fixed`](crate::Vexilla::fixed) too, except for
 /// [`flags`](Self::flags) and [`compile_time`](Self::compile_time), which are
 /// for flags that come from a source.
@@ -61,7 +61,7 @@ impl Limits {
     }
 
     /// Sets how many flags a source may give, before the filter. A larger set is
-    /// refused with [`SourceErrorKind::TooLarge`](crate::SourceErrorKind::TooLarge).
+    /// refused with [`SourceErrorKind::TooLarge`](crate::source::SourceErrorKind::TooLarge).
     /// Default: 100,000.
     #[must_use]
     pub const fn flags(mut self, most: usize) -> Self {
@@ -97,7 +97,7 @@ impl Limits {
     /// Sets how long compiling the flags of a source may take. The clock is
     /// looked at between flags and between segments. A set that takes longer is
     /// refused with
-    /// [`SourceErrorKind::CompileTimeout`](crate::SourceErrorKind::CompileTimeout).
+    /// [`SourceErrorKind::CompileTimeout`](crate::source::SourceErrorKind::CompileTimeout).
     /// Default: 30 s.
     #[must_use]
     pub const fn compile_time(mut self, most: Duration) -> Self {
@@ -112,7 +112,7 @@ impl Limits {
     /// flags are the ones beyond the limit. Invalid flags take nothing of it.
     ///
     /// Default: 256 MiB, which is four times the
-    /// [`DEFAULT_MAX_BYTES`](crate::DEFAULT_MAX_BYTES) of a document. An ordinary
+    /// [`DEFAULT_MAX_BYTES`](crate::source::DEFAULT_MAX_BYTES) of a document. An ordinary
     /// constraint takes about 200 bytes, no more than its JSON, and a long list of
     /// texts about four times its JSON: a document of that size fits, while one that
     /// is written to become large takes 40 times its length. Who raises the one

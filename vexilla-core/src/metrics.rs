@@ -2,8 +2,8 @@
 //!
 //! Off by default; see
 //! [`Vexilla::with_evaluation_counts`](crate::Vexilla::with_evaluation_counts).
-//! Counted is every read of a flag through [`Flags`](crate::Flags): getters,
-//! typed definitions, [`evaluate`](crate::Flags::evaluate). Not counted are
+//! Every read of a flag through [`Flags`](crate::Flags) counts: getters,
+//! typed definitions, [`evaluate`](crate::Flags::evaluate), but not
 //! [`all`](crate::Flags::all) and [`explain`](crate::Flags::explain), which look
 //! at flags rather than use them, and values that overrides and emergency
 //! defaults put in place.

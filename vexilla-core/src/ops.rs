@@ -13,7 +13,7 @@
 //! | `GET /health/live` | no | 200 while the process answers |
 //! | `GET /health/ready` | no | 200 once the source, or the last-known-good copy, has given flags; else 503, also once they are older than [`max_stale`](crate::VexillaBuilder::max_stale) |
 //! | `GET /health` | yes | 200 with the [`Status`](crate::Status) |
-//! | `GET /admin/stats` | yes | 200 with level, version, and the [`Counts`](crate::Counts) of checks, requests and changes; those of evaluations are [`Vexilla::evaluation_counts`](crate::Vexilla::evaluation_counts) |
+//! | `GET /admin/stats` | yes | 200 with level, version, and the [`Counts`](crate::status::Counts) of checks, requests and changes; those of evaluations are [`Vexilla::evaluation_counts`](crate::Vexilla::evaluation_counts) |
 //! | `GET /admin/flags` | yes | 200 with all loaded flags by key, and the problem of each that has one |
 //! | `POST /admin/flags/{key}/explain` | yes | 200 with how a context's value comes about, 404 for a flag that is not loaded |
 //! | `POST /admin/refresh` | yes | fetches the flags and waits: 200 with whether they changed, how many there are and their version, both before and now, the level and its reason; 502 with the source's error, 503 after a shutdown |
@@ -43,7 +43,7 @@
 //!
 //! **Explaining** takes `{"entityID":"…","entityType":"…","entityContext":{…}}`,
 //! Flagr's names, each of them optional; no body at all is the empty context.
-//! The answer holds the `evaluation`, the [`Explanation`](crate::Explanation)
+//! The answer holds the `evaluation`, the [`Explanation`](crate::explain::Explanation)
 //! and the latter as `text`. The key is percent-encoded UTF-8, `a%2Fb` for
 //! `a/b`.
 //!
@@ -122,7 +122,7 @@
 //! holds the flag twice and their difference, and Flagr does not repeat what
 //! was answered with 413. It sends best effort, before its own cache is
 //! renewed; the polling goes on, and
-//! [`changes_without_push`](crate::Counts::changes_without_push) counts what no
+//! [`changes_without_push`](crate::status::Counts::changes_without_push) counts what no
 //! webhook had announced.
 //!
 //! # Listeners of their own

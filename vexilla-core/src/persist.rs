@@ -7,12 +7,12 @@
 //!
 //! - [`LastKnownGood`] is where a copy is kept; [`LastKnownGoodFile`] keeps it
 //!   in one file.
-//! - A document ([`encode`], [`decode`]) is a set of flags with where and when
-//!   it was had, checksummed.
+//! - A document is a checksummed set of flags, with the source that it was fetched
+//!   from and the time.
 //! - A save after a loss of flags keeps the document before it as the previous
 //!   generation.
-//! - A [`Saver`] saves one document at a time, away from whoever asks for it,
-//!   repeats what fails, and remembers how it went.
+//! - One document is saved at a time, in the background. What fails is repeated,
+//!   and reported in the [`Status`](crate::Status).
 //!
 //! The copy names everything that the flags name, people included. It is not
 //! encrypted, and the checksum detects corruption, not tampering: anyone who
@@ -46,7 +46,7 @@ use std::pin::Pin;
 ///
 /// ```
 /// use std::sync::Mutex;
-/// use vexilla_core::{LastKnownGood, PersistError};
+/// use vexilla_core::persist::{LastKnownGood, PersistError};
 ///
 /// /// A table of ours, say.
 /// #[derive(Default)]

@@ -3,7 +3,7 @@
 //! A snapshot is made once and then only read: evaluating takes no lock and,
 //! for Flagr's own operators without a regular expression, no allocation. A
 //! flag that is bad by itself is held with its problem and answers
-//! [`ErrorCode::ParseError`](crate::ErrorCode::ParseError); the others are not
+//! [`ErrorCode::ParseError`](crate::evaluation::ErrorCode::ParseError); the others are not
 //! affected. Flagr would refuse the whole set instead.
 
 mod compiled;
@@ -29,6 +29,8 @@ use crate::limits::Limits;
 pub(crate) use hint::PositionHint;
 use hint::SnapshotNumber;
 pub use tags::TagMatch;
+
+pub use crate::store::Pinned;
 
 /// An immutable set of flags, ready to be evaluated.
 #[derive(Default)]

@@ -28,14 +28,16 @@ pub const DEFAULT_MAX_BYTES: usize = 64 << 20;
 
 /// Where flags come from.
 ///
-/// A source that reads its flags with [`FlagSet::from_export`](crate::FlagSet::from_export)
+/// A source that reads its flags with [`FlagSet::from_export`](crate::flag::FlagSet::from_export)
 /// is judged as a Flagr server: a set that lacks flags has to be confirmed, see
 /// [`loss_confirmation`](crate::VexillaBuilder::loss_confirmation). Flags that are read
-/// with [`FlagSet::from_json`](crate::FlagSet::from_json), or made in code, are loaded
+/// with [`FlagSet::from_json`](crate::flag::FlagSet::from_json), or made in code, are loaded
 /// as they come, like those of a flags file.
 ///
 /// ```
-/// use vexilla_core::{FlagSet, Source, SourceError};
+/// use vexilla_core::SourceError;
+/// use vexilla_core::flag::FlagSet;
+/// use vexilla_core::source::Source;
 ///
 /// struct Database;
 ///
@@ -69,7 +71,7 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     ///
     /// Whatever went wrong. The flags that are held stay then.
-    fn fetch(&self) -> impl Future<Output = Result<crate::FlagSet, SourceError>> + Send;
+    fn fetch(&self) -> impl Future<Output = Result<crate::flag::FlagSet, SourceError>> + Send;
 
     /// The latest snapshot ID, if the source can give it without all flags:
     /// Flagr's `snapshots/max_id`. Vexilla polls it, and fetches the flags when it
@@ -93,7 +95,9 @@ pub trait Source: Send + Sync + 'static {
     /// what the refresh loop calls; by default it fetches and reports nothing.
     ///
     /// ```
-    /// # use vexilla_core::{FetchProgress, FlagSet, Source, SourceError};
+    /// # use vexilla_core::SourceError;
+    /// # use vexilla_core::flag::FlagSet;
+    /// # use vexilla_core::source::{FetchProgress, Source};
     /// # struct Bucket;
     /// # impl Bucket {
     /// #     async fn chunk(&self) -> Option<Vec<u8>> { None }
@@ -124,7 +128,7 @@ pub trait Source: Send + Sync + 'static {
     fn fetch_with_progress(
         &self,
         progress: &FetchProgress,
-    ) -> impl Future<Output = Result<crate::FlagSet, SourceError>> + Send {
+    ) -> impl Future<Output = Result<crate::flag::FlagSet, SourceError>> + Send {
         let _ = progress;
         self.fetch()
     }
@@ -154,7 +158,7 @@ pub(crate) trait AnySource: Send + Sync {
     fn fetch<'a>(
         &'a self,
         progress: &'a FetchProgress,
-    ) -> BoxFuture<'a, Result<crate::FlagSet, SourceError>>;
+    ) -> BoxFuture<'a, Result<crate::flag::FlagSet, SourceError>>;
     fn timeouts(&self) -> SourceTimeouts;
     fn latest(&self) -> BoxFuture<'_, Result<Option<u64>, SourceError>>;
     fn changed(&self) -> BoxFuture<'_, ()>;
@@ -176,7 +180,7 @@ impl<S: Source> AnySource for S {
     fn fetch<'a>(
         &'a self,
         progress: &'a FetchProgress,
-    ) -> BoxFuture<'a, Result<crate::FlagSet, SourceError>> {
+    ) -> BoxFuture<'a, Result<crate::flag::FlagSet, SourceError>> {
         Box::pin(Source::fetch_with_progress(self, progress))
     }
 

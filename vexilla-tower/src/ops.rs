@@ -1,7 +1,7 @@
 //! Operations endpoints and the webhook, as tower services.
 //!
-//! What they answer, and whom, says [`vexilla_core::ops`]; all of it is
-//! re-exported here. [`OpsService`] and [`WebhookService`] are services to be
+//! See [`vexilla_core::ops`] for the endpoints and for who may use them; all of it
+//! is re-exported here. [`OpsService`] and [`WebhookService`] are services to be
 //! mounted into an application that routes requests itself. They never fail,
 //! and read a body only when the request is let in.
 //!

@@ -9,9 +9,8 @@ use common::{by, context, with};
 use http::Request;
 use tower::{Layer, Service};
 use vexilla_tower::request::{ContextRules, Field, cookie, header};
-use vexilla_tower::{
-    EvaluationContext, FlagsFromError, PeerAddr, Value, ValueRef, Vexilla, VexillaLayer, flags_from,
-};
+use vexilla_tower::vexilla_core::context::ValueRef;
+use vexilla_tower::{FlagsFromError, PeerAddr, Value, Vexilla, VexillaLayer, flags_from};
 
 /// The entity that the default rules find in headers.
 fn entity(headers: &[(&str, &[u8])]) -> String {

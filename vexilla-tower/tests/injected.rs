@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use common::{by, with};
 use http::Request;
 use http::request::Builder;
+use vexilla_tower::Value;
 use vexilla_tower::request::{ContextRules, InjectedContext};
-use vexilla_tower::{EvaluationContext, Value, ValueRef};
+use vexilla_tower::vexilla_core::context::ValueRef;
 
 /// The injected attributes of a request, sorted by name.
 fn injected(injected: InjectedContext, request: Builder) -> Vec<(String, Value)> {

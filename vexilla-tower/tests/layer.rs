@@ -17,8 +17,7 @@ use tower_test::{assert_request_eq, mock::SendResponse};
 use vexilla_tower::flag::Flag;
 use vexilla_tower::request::ContextRules;
 use vexilla_tower::{
-    Context, EmptyEntity, EvaluationContext, Flags, FlagsFromError, Vexilla, VexillaLayer,
-    VexillaService, flags_from,
+    Context, EmptyEntity, Flags, FlagsFromError, Vexilla, VexillaLayer, VexillaService, flags_from,
 };
 
 type Inner = Mock<Request<()>, Response<()>>;

@@ -18,7 +18,9 @@ use http::Request;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use vexilla_axum::request::{ContextRules, header};
-use vexilla_axum::{FileSource, FlagrSource, Flags, Snapshot, Vexilla, VexillaLayer, bucket};
+use vexilla_axum::vexilla_core::bucket;
+use vexilla_axum::vexilla_core::snapshot::Snapshot;
+use vexilla_axum::{FileSource, FlagrSource, Flags, Vexilla, VexillaLayer};
 
 /// The handler of an endpoint that has an old and a new way.
 async fn checkout(flags: Flags) -> &'static str {

@@ -6,7 +6,8 @@
 use std::error::Error;
 
 use vexilla_core::flag::Flag;
-use vexilla_core::{Context, Flags, MemorySource, Vexilla};
+use vexilla_core::source::MemorySource;
+use vexilla_core::{Context, Flags, Vexilla};
 
 #[derive(Debug)]
 struct Job {

@@ -1,6 +1,7 @@
 //! Contexts in the form of Flagr's API: JSON.
 
-use vexilla_core::{Context, EvaluationContext, Value, ValueRef};
+use vexilla_core::context::ValueRef;
+use vexilla_core::{Context, Value};
 
 use super::peak;
 use crate::{Target, limits};

@@ -3,7 +3,7 @@
 //! An input is a copy as it is in a file, and beside that the payload of one,
 //! which gets a right header.
 
-use vexilla_core::FlagSet;
+use vexilla_core::flag::FlagSet;
 use vexilla_core::fuzzing::{Copy, copy_payload, seal_copy};
 
 use crate::{Recorded, Target, limits};

@@ -1,7 +1,9 @@
 //! Documents of flags: exports and flags files.
 
 use vexilla_core::flag::DocumentError;
-use vexilla_core::{Context, EmptyEntity, Filter, FlagSet, Limits, Snapshot, TagMatch};
+use vexilla_core::flag::FlagSet;
+use vexilla_core::snapshot::{Snapshot, TagMatch};
+use vexilla_core::{Context, EmptyEntity, Filter, Limits};
 
 use super::peak;
 use crate::{Target, limits};

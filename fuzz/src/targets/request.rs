@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use http::Request;
 use http::header::{HeaderName, HeaderValue};
+use vexilla_core::context::ValueRef;
 use vexilla_core::request::{ContextRules, InjectedContext, RequestView, cookie, header};
-use vexilla_core::{EvaluationContext, ValueRef};
 
 use crate::{Recorded, Target};
 

@@ -14,7 +14,9 @@ use crate::adapter::flag::Flag;
 use crate::adapter::ops::{
     ListenerOptions, Operations, OpsError, OpsListener, Webhook, WebhookListener,
 };
-use crate::adapter::{FlagSet, Source, SourceError, Vexilla};
+use crate::adapter::vexilla_core::flag::FlagSet;
+use crate::adapter::vexilla_core::source::Source;
+use crate::adapter::{SourceError, Vexilla};
 
 const LIVE: (&str, &str, &[&str], &str) = ("GET", "/health/live", &["host: localhost"], "");
 

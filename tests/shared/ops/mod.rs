@@ -22,7 +22,9 @@ pub(crate) use unix_socket::{check_stale_sockets, check_unix_sockets};
 
 use crate::adapter::flag::Flag;
 use crate::adapter::ops::{Operations, Webhook};
-use crate::adapter::{FlagSet, Source, SourceError, SourceErrorKind, Vexilla};
+use crate::adapter::vexilla_core::flag::FlagSet;
+use crate::adapter::vexilla_core::source::{Source, SourceErrorKind};
+use crate::adapter::{SourceError, Vexilla};
 
 const EVENT: &str = r#"{"event":"flag.updated","flag_keys":["new-feature"]}"#;
 /// Flagr 1.2, `pkg/notification/notifier.go`.

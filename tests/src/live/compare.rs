@@ -3,8 +3,10 @@
 use std::fmt;
 
 use serde_json::Value;
+use vexilla_core::EmptyEntity;
+use vexilla_core::flag::FlagSet;
 use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
-use vexilla_core::{EmptyEntity, FlagSet, Snapshot};
+use vexilla_core::snapshot::Snapshot;
 
 use super::contexts::Visitor;
 use super::server::{Answer, Created};

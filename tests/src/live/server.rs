@@ -7,7 +7,7 @@ use reqwest::{Client, Method};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
-use vexilla_core::FlagSet;
+use vexilla_core::flag::FlagSet;
 use vexilla_core::flag::{Constraint, Flag};
 
 use super::contexts::Visitor;

@@ -1,8 +1,8 @@
 //! Making a mismatch small: dropping parts of the flag, by creating the
 //! smaller flags on the server, and attributes of the context.
 
-use vexilla_core::Snapshot;
 use vexilla_core::flag::Flag;
+use vexilla_core::snapshot::Snapshot;
 
 use super::compare::{self, Mismatch};
 use super::server::{Failure, Server};

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vexilla_core::flag::Flag;
-use vexilla_core::{FlagSet, Snapshot};
+use vexilla_core::flag::FlagSet;
+use vexilla_core::snapshot::Snapshot;
 
 use super::Random;
 

@@ -4,7 +4,9 @@ use std::future::pending;
 use std::time::Duration;
 
 use serde::Deserialize;
-use vexilla_core::{FlagSet, Source, SourceError, SourceErrorKind, SourceTimeouts};
+use vexilla_core::SourceError;
+use vexilla_core::flag::FlagSet;
+use vexilla_core::source::{Source, SourceErrorKind, SourceTimeouts};
 
 use super::{Answer, Model, Reply, Route};
 

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::sleep;
-use vexilla_core::{FlagSet, Level, Source, SourceError, Vexilla};
+use vexilla_core::flag::FlagSet;
+use vexilla_core::source::Source;
+use vexilla_core::{Level, SourceError, Vexilla};
 use vexilla_tests::model::{Fault, Model, Replica, Route};
 
 use super::{SECOND, SETTLED, current, start, three, toggle, until, with_flags};
@@ -34,7 +36,11 @@ async fn who_is_refused_asks_again_each_minute_for_ever() {
         }
         let was = vexilla.status();
         assert_eq!(was.level, Level::Stale);
-        assert_eq!(was.breaker, vexilla_core::BreakerState::Open, "{status}");
+        assert_eq!(
+            was.breaker,
+            vexilla_core::status::BreakerState::Open,
+            "{status}"
+        );
         assert!(current(&vexilla, &model));
         model.heal();
         model.change(|database| database.edit(1, toggle));

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use vexilla_core::flag::{Flag, Segment, Tag};
-use vexilla_core::{Level, Snapshot, Vexilla};
+use vexilla_core::snapshot::Snapshot;
+use vexilla_core::{Level, Vexilla};
 use vexilla_tests::model::{Database, Model, Policy, Random, Replica};
 
 use super::{SECOND, SETTLED, builder, current, seed, toggle, with_flags};

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use vexilla_core::flag::Flag;
-use vexilla_core::{FlagSet, Level, Vexilla};
+use vexilla_core::flag::FlagSet;
+use vexilla_core::{Level, Vexilla};
 use vexilla_tests::model::{Answer, Database, Fault, Model, Policy, Replica, Request, Route};
 
 use super::log::{log, logged};
@@ -316,7 +317,7 @@ async fn a_first_answer_without_flags_is_believed() {
     assert!(
         vexilla
             .snapshot()
-            .same_flags(&vexilla_core::Snapshot::new(FlagSet::default()))
+            .same_flags(&vexilla_core::snapshot::Snapshot::new(FlagSet::default()))
     );
 }
 

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::time::{Instant, sleep};
 use vexilla_core::flag::Flag;
-use vexilla_core::{
-    BreakerState, FlagSet, Level, Source, SourceError, SourceErrorKind, SourceTimeouts, Vexilla,
-};
+use vexilla_core::flag::FlagSet;
+use vexilla_core::source::{Source, SourceErrorKind, SourceTimeouts};
+use vexilla_core::status::BreakerState;
+use vexilla_core::{Level, SourceError, Vexilla};
 use vexilla_tests::model::{Answer, Fault, Model, Request, Route};
 
 use super::log::{log, logged};

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, advance, sleep, timeout};
 use vexilla_core::flag::Flag;
-use vexilla_core::{
-    Context, Filter, FlagSet, LastKnownGood, Level, Limits, MemorySource, PersistError, Source,
-    SourceError, SourceErrorKind, Vexilla,
-};
+use vexilla_core::flag::FlagSet;
+use vexilla_core::persist::{LastKnownGood, PersistError};
+use vexilla_core::source::{MemorySource, Source, SourceErrorKind};
+use vexilla_core::{Context, Filter, Level, Limits, SourceError, Vexilla};
 use vexilla_tests::model::{Answer, Fault, Model, Replica, Route};
 
 use super::log::{log, logged};

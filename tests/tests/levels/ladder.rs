@@ -9,7 +9,9 @@ use std::time::{Duration, SystemTime};
 use tokio::runtime::Runtime;
 use tokio::time::{Instant, advance, sleep, timeout};
 use vexilla_core::flag::Flag;
-use vexilla_core::{Context, FlagSet, Level, MemorySource, Vexilla, VexillaBuilder};
+use vexilla_core::flag::FlagSet;
+use vexilla_core::source::MemorySource;
+use vexilla_core::{Context, Level, Vexilla, VexillaBuilder};
 use vexilla_tests::model::{Answer, Fault, Model, Route};
 
 use super::log::{log, logged};

@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 use vexilla_core::flag::Flag;
-use vexilla_core::{Context, Level, StatusWatch, Vexilla, VexillaBuilder};
+use vexilla_core::status::StatusWatch;
+use vexilla_core::{Context, Level, Vexilla, VexillaBuilder};
 use vexilla_tests::model::{Model, Replica};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
+use vexilla_core::Level;
 use vexilla_core::flag::Flag;
-use vexilla_core::{LastKnownGood, Level, PersistError, SourceErrorKind};
+use vexilla_core::persist::{LastKnownGood, PersistError};
+use vexilla_core::source::SourceErrorKind;
 use vexilla_tests::model::{Fault, Route};
 
 use super::log::{log, logged};

@@ -20,10 +20,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 use vexilla_core::flag::Flag;
-use vexilla_core::{
-    Context, FlagrSource, LastKnownGood, LastKnownGoodFile, Level, PersistError, SourceErrorKind,
-    Vexilla, VexillaBuilder,
-};
+use vexilla_core::persist::{LastKnownGood, PersistError};
+use vexilla_core::source::SourceErrorKind;
+use vexilla_core::{Context, FlagrSource, LastKnownGoodFile, Level, Vexilla, VexillaBuilder};
 use vexilla_tests::fake_flagr::{Answer, FakeFlagr, GUARD, Route, key};
 
 /// Tells a process that it has but one test to run.

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use tokio::runtime::Handle;
 use vexilla_core::flag::Flag;
-use vexilla_core::{Context, Level, SourceErrorKind};
+use vexilla_core::source::SourceErrorKind;
+use vexilla_core::{Context, Level};
 use vexilla_tests::fake_flagr::{Answer, FakeFlagr, GUARD, Route, key, until};
 
 use crate::{Folder, at, until_tasks};

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::runtime::Builder;
-use vexilla_core::{SourceError, SourceErrorKind};
+use vexilla_core::SourceError;
+use vexilla_core::source::SourceErrorKind;
 use vexilla_tests::fake_flagr::{FakeFlagr, GUARD};
 
 use super::{HOUR, at, hang};

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
-use vexilla_core::{BreakerState, Context, FlagrSource, Level, Status, Vexilla, VexillaBuilder};
+use vexilla_core::status::BreakerState;
+use vexilla_core::{Context, FlagrSource, Level, Status, Vexilla, VexillaBuilder};
 use vexilla_tests::fake_flagr::{Answer, FakeFlagr, GUARD, Route, key, until};
 
 use crate::log;

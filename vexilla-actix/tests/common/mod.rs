@@ -2,7 +2,7 @@
 
 use vexilla_actix::flag::{Constraint, Flag, Segment, Variant};
 use vexilla_actix::request::ContextRules;
-use vexilla_actix::{EvaluationContext, Flags, Vexilla, VexillaLayer};
+use vexilla_actix::{Flags, Vexilla, VexillaLayer};
 
 pub(crate) const FLAG: &str = "new-feature";
 

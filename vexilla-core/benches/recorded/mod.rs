@@ -9,7 +9,7 @@
 use std::io::Read as _;
 
 use flate2::read::GzDecoder;
-use vexilla_core::FlagSet;
+use vexilla_core::flag::FlagSet;
 
 /// How many flags were recorded.
 pub(crate) const RECORDED: usize = 200;

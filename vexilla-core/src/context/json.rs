@@ -7,7 +7,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Context, EvaluationContext, Map, Value};
+use super::{Context, Map, Value};
 use crate::flag::folds_to;
 
 impl Serialize for Context {

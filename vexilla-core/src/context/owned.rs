@@ -30,7 +30,7 @@ use super::{AttributeValue, EvaluationContext, Map, Text, Value, ValueRef};
 ///     .with("country", "BR")
 ///     .with("age", 31)
 ///     .with("groups", ["beta", "staff"]);
-/// # use vexilla_core::{EvaluationContext, ValueRef};
+/// # use vexilla_core::context::{EvaluationContext, ValueRef};
 /// # assert_eq!(context.attribute("country"), Some(ValueRef::String("BR")));
 /// ```
 ///
@@ -355,14 +355,42 @@ impl Span {
     }
 }
 
-impl EvaluationContext for Context {
+impl Context {
+    /// Who is evaluated; empty when unknown.
     #[inline]
-    fn entity_id(&self) -> &str {
+    #[must_use]
+    pub fn entity_id(&self) -> &str {
         self.inner.str(self.inner.entity_id)
     }
 
-    fn entity_type(&self) -> &str {
+    /// The kind of entity, such as `user`; empty when unknown.
+    #[must_use]
+    pub fn entity_type(&self) -> &str {
         self.inner.str(self.inner.entity_type)
+    }
+
+    /// The attribute of this name.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<ValueRef<'_>> {
+        self.find(&Text::new(name))
+    }
+
+    /// All attributes, in the order in which they were first set.
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, ValueRef<'_>)> {
+        let inner = &*self.inner;
+        let attributes = inner.attributes.iter();
+        attributes.map(|attribute| (inner.str(attribute.name), inner.value(&attribute.value)))
+    }
+}
+
+impl EvaluationContext for Context {
+    #[inline]
+    fn entity_id(&self) -> &str {
+        Self::entity_id(self)
+    }
+
+    fn entity_type(&self) -> &str {
+        Self::entity_type(self)
     }
 
     #[inline(always)]
@@ -382,9 +410,7 @@ impl EvaluationContext for Context {
     }
 
     fn attributes(&self) -> impl Iterator<Item = (&str, ValueRef<'_>)> {
-        let inner = &*self.inner;
-        let attributes = inner.attributes.iter();
-        attributes.map(|attribute| (inner.str(attribute.name), inner.value(&attribute.value)))
+        Self::attributes(self)
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::exchange::OpsResponse;
-use crate::context::{Context, EvaluationContext};
+use crate::context::Context;
 use crate::evaluate::Evaluation;
 use crate::explain::Explanation;
 use crate::reason::ErrorCode;

@@ -49,7 +49,7 @@ pub(crate) struct Saved {
 /// Where and when flags were had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Provenance {
-    /// [`Source::name`](crate::Source::name) of the source that gave them.
+    /// [`Source::name`](crate::source::Source::name) of the source that gave them.
     pub(crate) source: String,
     /// That of the source.
     pub(crate) identity: Identity,
@@ -59,7 +59,7 @@ pub(crate) struct Provenance {
     pub(crate) id: u64,
 }
 
-/// A hash of [`Source::identity`](crate::Source::identity), 64-bit FNV-1a:
+/// A hash of [`Source::identity`](crate::source::Source::identity), 64-bit FNV-1a:
 /// enough to tell one's own sources apart, and nothing is learned from it of a
 /// path that is secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

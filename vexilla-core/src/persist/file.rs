@@ -96,7 +96,7 @@ impl LastKnownGoodFile {
     /// Sets the most bytes that the file may have, as it is and unpacked. More
     /// are neither saved nor read; a larger file that is there at the start is
     /// renamed to `.previous` by the first save. Default:
-    /// [`DEFAULT_MAX_BYTES`](crate::DEFAULT_MAX_BYTES).
+    /// [`DEFAULT_MAX_BYTES`](crate::source::DEFAULT_MAX_BYTES).
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: usize) -> Self {
         self.packing = self.packing.max_bytes(max_bytes);

@@ -21,7 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::SourceTimeouts;
 use super::{DEFAULT_MAX_BYTES, SourceError, SourceErrorKind};
 use crate::flag::DocumentWarning;
-use crate::{FlagSet, regular_file};
+use crate::flag::FlagSet;
+use crate::regular_file;
 
 /// Flags from a file, in the form of Flagr's export, `{"Flags": […]}`, with
 /// all that Flagr's JSON-file mode accepts (see [`FlagSet::from_json`]).

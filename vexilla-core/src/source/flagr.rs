@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout};
 
 use super::{FetchProgress, Source, SourceError, SourceErrorKind, SourceTimeouts};
-use crate::FlagSet;
+use crate::flag::FlagSet;
 
 pub use builder::FlagrSourceBuilder;
 use credentials::TokenProvider;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::{Source, SourceError};
-use crate::FlagSet;
+use crate::flag::FlagSet;
 
 /// Flags made in code, which can be changed while they are served.
 ///

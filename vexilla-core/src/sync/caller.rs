@@ -2,7 +2,7 @@
 //!
 //! Every request ends with an answer or an error: a panic is
 //! caught, and silence ends at the time limit that the source names
-//! ([`Source::timeouts`](crate::Source::timeouts)).
+//! ([`Source::timeouts`](crate::source::Source::timeouts)).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::degradation::Degradation;
 use super::panics::caught;
-use crate::FlagSet;
+use crate::flag::FlagSet;
 use crate::source::{AnySource, FetchProgress, SourceError, SourceErrorKind};
 
 /// Asks the source.

@@ -105,7 +105,7 @@ pub struct Download {
     /// When it began.
     pub since: SystemTime,
     /// How many bytes have arrived; `None` if the source does not report it
-    /// ([`Source::fetch_with_progress`](crate::Source::fetch_with_progress)).
+    /// ([`Source::fetch_with_progress`](crate::source::Source::fetch_with_progress)).
     pub bytes: Option<u64>,
 }
 
@@ -138,7 +138,7 @@ pub struct Counts {
     pub panics: u64,
     /// Evaluations beyond the limits [`regex_work`](crate::Limits::regex_work) and
     /// [`cel_work`](crate::Limits::cel_work), see
-    /// [`Snapshot::evaluations_beyond_limits`](crate::Snapshot::evaluations_beyond_limits).
+    /// [`Snapshot::evaluations_beyond_limits`](crate::snapshot::Snapshot::evaluations_beyond_limits).
     pub beyond_limits: u64,
 }
 

@@ -26,7 +26,7 @@ use crate::source::{AnySource, SourceError};
 
 /// Notifications within this time are merged into one check.
 const HINTS_TOGETHER: Duration = Duration::from_millis(50);
-/// How long to leave a source alone whose [`changed`](crate::Source::changed)
+/// How long to leave a source alone whose [`changed`](crate::source::Source::changed)
 /// panicked; and how long to wait after a panic in the loop itself.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 

@@ -178,7 +178,7 @@ impl VexillaBuilder {
     /// [`override`](crate::Overrides). Evaluations have the reason
     /// [`Reason::Default`](crate::Reason::Default), OpenFeature's word for a value
     /// that was configured in advance, and
-    /// [`Replacement::EmergencyDefault`](crate::Replacement::EmergencyDefault).
+    /// [`Replacement::EmergencyDefault`](crate::evaluation::Replacement::EmergencyDefault).
     pub fn emergency_default(mut self, key: &str, value: impl Into<OverrideValue>) -> Self {
         self.emergency = self.emergency.set(key, value);
         self

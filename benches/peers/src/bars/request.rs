@@ -5,7 +5,8 @@
 
 use std::hint::black_box;
 
-use vexilla_core::{Context, ValueRef, Vexilla};
+use vexilla_core::{Context, Vexilla};
+use vexilla_core::context::ValueRef;
 
 use crate::peers::Case;
 use crate::peers::vexilla::{self, FLAGS, SNAPSHOT};

@@ -10,8 +10,8 @@ use tracing::field::{Field, Visit};
 
 use super::super::document::{Identity, Provenance, encode};
 use super::*;
-use crate::FlagSet;
 use crate::flag::Flag;
+use crate::flag::FlagSet;
 
 const LIMIT: Duration = Duration::from_secs(5);
 

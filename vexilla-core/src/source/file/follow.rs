@@ -18,8 +18,10 @@ use super::stamp::Look;
 #[cfg(feature = "watch")]
 use super::watch::Watch;
 use super::{Document, FileSource};
+use crate::SourceError;
+use crate::flag::FlagSet;
 use crate::io_thread::{self, IoThreadError};
-use crate::{FlagSet, SourceError, SourceErrorKind};
+use crate::source::SourceErrorKind;
 
 /// How often a file is looked at that the system tells of, lest it does not:
 /// on a network file system it knows of its own changes only.

@@ -9,8 +9,9 @@ use reqwest::{Client, Url, redirect};
 
 use super::credentials::TokenProvider;
 use super::{EXPORT, FlagrSource, MAX_ID};
+use crate::SourceError;
 use crate::source::DEFAULT_MAX_BYTES;
-use crate::{SourceError, SourceErrorKind};
+use crate::source::SourceErrorKind;
 
 /// Settings of a [`FlagrSource`].
 #[must_use]

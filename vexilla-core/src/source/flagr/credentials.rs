@@ -8,7 +8,8 @@ use std::sync::Arc;
 use reqwest::header::HeaderValue;
 use tokio::sync::Mutex;
 
-use crate::{SourceError, SourceErrorKind};
+use crate::SourceError;
+use crate::source::SourceErrorKind;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 type TokenFuture = Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>;

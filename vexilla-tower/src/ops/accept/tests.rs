@@ -15,8 +15,10 @@ use tokio::task::yield_now;
 use tokio::time::{advance, sleep};
 use tracing::field::{Field, Visit};
 use vexilla_core::flag::Flag;
+use vexilla_core::flag::FlagSet;
 use vexilla_core::ops::Operations;
-use vexilla_core::{FlagSet, Source, SourceError, Vexilla};
+use vexilla_core::source::Source;
+use vexilla_core::{SourceError, Vexilla};
 
 use super::*;
 
