@@ -7,9 +7,9 @@ use std::task::{Context, Poll};
 
 use actix_web::HttpMessage;
 use actix_web::dev::{Service, ServiceRequest, Transform};
-use vexilla_core::Vexilla;
 use vexilla_core::request::actix::{RequestFlags, flags_from};
-use vexilla_core::request::{ContextRules, LayerSettings};
+use vexilla_core::request::{ContextRules, LayerSettings, RequestView};
+use vexilla_core::{Overrides, Vexilla};
 
 /// Gives every request its flags, as middleware: `App::new().wrap(layer)`.
 ///
@@ -46,6 +46,18 @@ impl VexillaLayer {
     #[must_use]
     pub fn context(self, rules: ContextRules) -> Self {
         self.set(|settings| settings.rules = rules)
+    }
+
+    /// Sets how the overrides of a request are made, such as those of a preview.
+    /// They take precedence over [`Vexilla::set_overrides`] and over what the flags
+    /// say. Called once for each request that reads flags, with the request as it is
+    /// then; it has to check that the request may set them. Default: none.
+    #[must_use]
+    pub fn overrides(
+        self,
+        make: impl Fn(&RequestView<'_>) -> Option<Overrides> + Send + Sync + 'static,
+    ) -> Self {
+        self.set(|settings| settings.overrides = Some(Arc::new(make)))
     }
 
     /// Makes the context in the layer and leaves [`Flags`](vexilla_core::Flags)

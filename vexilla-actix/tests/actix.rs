@@ -16,8 +16,11 @@ use actix_web::web::{self, get, resource, scope};
 use actix_web::{App, Error, HttpMessage, HttpRequest};
 use common::{FLAG, layer, read, rules, vexilla};
 use vexilla_actix::flag::Flag;
-use vexilla_actix::request::{ContextRules, header};
-use vexilla_actix::{EmptyEntity, Flags, FlagsFromError, Vexilla, VexillaLayer, flags_from};
+use vexilla_actix::request::{ContextRules, RequestView, header};
+use vexilla_actix::{
+    Context, EmptyEntity, Flags, FlagsFromError, Overrides, Vexilla, VexillaLayer, flags_from,
+    set_flags,
+};
 
 fn fixed(value: bool) -> VexillaLayer {
     VexillaLayer::new(Vexilla::fixed([Flag::boolean(FLAG, value)]))
@@ -479,4 +482,59 @@ async fn flags_go_to_another_thread() {
     }
     let app = App::new().wrap(layer()).route("/", get().to(handler));
     assert_eq!(body!(app, "/", "7"), "true");
+}
+
+#[actix_web::test]
+async fn a_layer_makes_the_overrides_of_a_request_and_middleware_sets_flags() {
+    let preview = |request: &RequestView<'_>| {
+        let value = request.header_str("x-plan")?;
+        Some(Overrides::new().set(FLAG, value == "pro"))
+    };
+    let request = |plan| TestRequest::get().uri("/").insert_header(("x-plan", plan));
+    for layer in [
+        fixed(false).overrides(preview),
+        fixed(false).overrides(preview).eager(),
+    ] {
+        let app = App::new().wrap(layer).route("/", get().to(read));
+        let app = init_service(app).await;
+        for (plan, value) in [("pro", "true"), ("free", "false")] {
+            let response = call_service(&app, request(plan).to_request()).await;
+            assert_eq!(read_body(response).await, value);
+        }
+    }
+
+    async fn turn_on(
+        request: ServiceRequest,
+        next: Next<impl MessageBody>,
+    ) -> Result<ServiceResponse<impl MessageBody>, Error> {
+        let flags = flags_from(&request)?;
+        let flags = flags.with_overrides(&Overrides::new().set(FLAG, true));
+        set_flags(&request, flags);
+        next.call(request).await
+    }
+    let app = App::new()
+        .wrap(from_fn(turn_on))
+        .wrap(fixed(false))
+        .route("/", get().to(read));
+    assert_eq!(body!(app, "/", "8"), "true");
+    // A handler in a test needs no layer.
+    let request = TestRequest::default().to_http_request();
+    set_flags(&request, vexilla().flags(Context::new("7").with("user", "7")));
+    assert!(flags_from(&request).unwrap().bool(FLAG));
+}
+
+#[actix_web::test]
+async fn the_path_is_the_one_that_was_sent_in_scopes() {
+    async fn path(flags: Flags) -> String {
+        format!("{:?}", flags.context().attribute("path"))
+    }
+    let nested = || scope("/here").service(scope("/and").route("/there", get().to(path)));
+    let outside = App::new().wrap(fixed(true)).service(nested());
+    let inside = App::new().service(scope("").wrap(fixed(true)).service(nested()));
+    for answer in [
+        body!(outside, "/here/and/there", "7"),
+        body!(inside, "/here/and/there", "7"),
+    ] {
+        assert_eq!(answer, "Some(String(\"/here/and/there\"))");
+    }
 }

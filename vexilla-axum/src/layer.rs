@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use axum::extract::OriginalUri;
 use http::{Extensions, Uri};
 use tower_layer::Layer;
-use vexilla_core::Vexilla;
-use vexilla_core::request::ContextRules;
+use vexilla_core::request::{ContextRules, RequestView};
+use vexilla_core::{Overrides, Vexilla};
 use vexilla_tower::VexillaService;
 
 /// Gives every request its flags: `Router::layer(VexillaLayer::new(vexilla))`.
@@ -59,6 +59,20 @@ impl VexillaLayer {
     pub fn peer_addr(self, find: fn(&Extensions) -> Option<SocketAddr>) -> Self {
         Self {
             layer: self.layer.peer_addr(find),
+        }
+    }
+
+    /// Sets how the overrides of a request are made, such as those of a preview.
+    /// They take precedence over [`Vexilla::set_overrides`] and over what the flags
+    /// say. Called once for each request that reads flags, with the request as it is
+    /// then; it has to check that the request may set them. Default: none.
+    #[must_use]
+    pub fn overrides(
+        self,
+        make: impl Fn(&RequestView<'_>) -> Option<Overrides> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            layer: self.layer.overrides(make),
         }
     }
 

@@ -20,4 +20,6 @@ pub use vexilla_core::{
 #[cfg(feature = "refresh")]
 #[doc(inline)]
 pub use vexilla_core::{LastKnownGoodFile, Level, Status, VexillaBuilder};
-pub use vexilla_tower::{FlagsFromError, HasFlags, PeerAddr, VexillaService, flags_from};
+pub use vexilla_tower::{
+    FlagsFromError, HasFlags, PeerAddr, VexillaService, flags_from, set_flags,
+};

@@ -18,8 +18,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tower::{Layer, ServiceExt};
 use vexilla_axum::flag::{Constraint, Flag, Segment, Variant};
-use vexilla_axum::request::ContextRules;
-use vexilla_axum::{Flags, FlagsFromError, PeerAddr, Vexilla, VexillaLayer, flags_from};
+use vexilla_axum::request::{ContextRules, RequestView};
+use vexilla_axum::{
+    Context, Flags, FlagsFromError, Overrides, PeerAddr, Vexilla, VexillaLayer, flags_from,
+    set_flags,
+};
 
 const FLAG: &str = "new-feature";
 
@@ -406,4 +409,69 @@ async fn an_upgrade_passes() {
         stream.write_all(b"hello").await.unwrap();
         read_until(&mut stream, "HELLO TRUE").await;
     }
+}
+
+/// The preview that a request asks for; a real service would check who asks.
+fn preview(request: &RequestView<'_>) -> Option<Overrides> {
+    let value = request.header_str("x-preview")?;
+    Some(Overrides::new().set(FLAG, value == "on"))
+}
+
+#[tokio::test]
+async fn a_layer_makes_the_overrides_of_a_request() {
+    let vexilla = Vexilla::fixed([Flag::boolean(FLAG, false)]);
+    vexilla.set_overrides(Overrides::new().set(FLAG, false));
+    for layer in [
+        VexillaLayer::new(vexilla.clone()).overrides(preview),
+        VexillaLayer::new(vexilla).overrides(preview).eager(),
+    ] {
+        let app = Router::new().route("/", get(read)).layer(layer);
+        let answer = |preview: Option<&str>| {
+            let mut request = Request::get("/");
+            if let Some(preview) = preview {
+                request = request.header("x-preview", preview);
+            }
+            let request = request.body(Body::empty()).unwrap();
+            let app = app.clone();
+            async move {
+                let response = app.oneshot(request).await.unwrap();
+                to_bytes(response.into_body(), 100).await.unwrap()
+            }
+        };
+        assert_eq!(answer(Some("on")).await, "true");
+        assert_eq!(answer(Some("off")).await, "false");
+        assert_eq!(answer(None).await, "false");
+    }
+}
+
+#[tokio::test]
+async fn flags_that_middleware_sets_are_what_every_later_reader_gets() {
+    async fn turn_on(mut request: Request, next: Next) -> Response {
+        let flags = flags_from(&request).unwrap();
+        let flags = flags.with_overrides(&Overrides::new().set(FLAG, true));
+        set_flags(&mut request, flags);
+        assert!(flags_from(&request).unwrap().bool(FLAG));
+        next.run(request).await
+    }
+    async fn read_extension(flags: Option<axum::Extension<Flags>>) -> String {
+        flags.map_or_else(String::new, |flags| flags.bool(FLAG).to_string())
+    }
+    for (layer, extension) in [(fixed(false), ""), (fixed(false).eager(), "true")] {
+        let app = Router::new()
+            .route("/", get(read))
+            .route("/extension", get(read_extension))
+            .layer(middleware::from_fn(turn_on))
+            .layer(layer);
+        assert_eq!(body(app.clone(), "/", "8").await, "true");
+        assert_eq!(body(app, "/extension", "8").await, extension);
+    }
+    // A handler in a test needs no layer.
+    let flags = Vexilla::fixed([Flag::boolean(FLAG, true)]).flags(Context::new("7"));
+    let mut request = Request::get("/").body(Body::empty()).unwrap();
+    set_flags(&mut request, flags);
+    let response = Router::new().route("/", get(read)).oneshot(request).await;
+    assert_eq!(
+        to_bytes(response.unwrap().into_body(), 100).await.unwrap(),
+        "true"
+    );
 }

@@ -7,9 +7,9 @@ use std::task::{Context, Poll};
 use http::{Extensions, Request, Uri};
 use tower_layer::Layer;
 use tower_service::Service;
-use vexilla_core::Vexilla;
 use vexilla_core::request::http::{InExtensions, RequestFlags, flags_from};
-use vexilla_core::request::{ContextRules, LayerSettings};
+use vexilla_core::request::{ContextRules, LayerSettings, RequestView};
+use vexilla_core::{Overrides, Vexilla};
 
 /// Gives every request its flags.
 ///
@@ -66,6 +66,18 @@ impl VexillaLayer {
     pub fn original_uri(mut self, find: fn(&Extensions) -> Option<&Uri>) -> Self {
         self.in_extensions.original_uri = find;
         self
+    }
+
+    /// Sets how the overrides of a request are made, such as those of a preview.
+    /// They take precedence over [`Vexilla::set_overrides`] and over what the flags
+    /// say. Called once for each request that reads flags, with the request as it is
+    /// then; it has to check that the request may set them. Default: none.
+    #[must_use]
+    pub fn overrides(
+        self,
+        make: impl Fn(&RequestView<'_>) -> Option<Overrides> + Send + Sync + 'static,
+    ) -> Self {
+        self.set(|settings| settings.overrides = Some(Arc::new(make)))
     }
 
     /// Makes the context in the layer and leaves [`Flags`](vexilla_core::Flags)

@@ -13,7 +13,7 @@ pub use vexilla_core;
 #[doc(inline)]
 pub use vexilla_core::FlagrSource;
 pub use vexilla_core::request::FlagsFromError;
-pub use vexilla_core::request::http::{HasFlags, PeerAddr, flags_from};
+pub use vexilla_core::request::http::{HasFlags, PeerAddr, flags_from, set_flags};
 #[doc(inline)]
 pub use vexilla_core::{
     BoolFlag, Context, EmptyEntity, Evaluation, FileSource, FlagError, Flags, FloatFlag, IntFlag,

@@ -105,7 +105,8 @@ impl<'a> From<Head<'a>> for RequestView<'a> {
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct RequestFlags {
-    settings: Rc<LayerSettings>,
+    /// `None` where [`set_flags`] has set the flags of a request without a layer.
+    settings: Option<Rc<LayerSettings>>,
     flags: OnceCell<Flags>,
 }
 
@@ -114,7 +115,7 @@ impl RequestFlags {
     #[must_use]
     pub fn new(settings: Rc<LayerSettings>) -> Self {
         Self {
-            settings,
+            settings: Some(settings),
             flags: OnceCell::new(),
         }
     }
@@ -140,13 +141,33 @@ pub fn flags_from<R: HasFlags + ?Sized>(request: &R) -> Result<Flags, FlagsFromE
         if let Some(flags) = record.flags.get() {
             return Ok(flags.clone());
         }
-        Rc::clone(&record.settings)
+        Rc::clone(record.settings.as_ref().ok_or(missing)?)
     };
     // Closures of the rules run here, with no borrow of the extensions held.
     let made = settings.flags(&head.into())?;
     let extensions = head.extensions();
     let record = extensions.get::<RequestFlags>().ok_or(missing)?;
     Ok(record.flags.get_or_init(|| made).clone())
+}
+
+/// Sets the flags of a request: what [`flags_from`] and extractors return from now
+/// on, in place of the layer's. For middleware inside of the layer, and for tests of
+/// handlers without one.
+///
+/// # Panics
+///
+/// While the extensions of the request are borrowed.
+pub fn set_flags(request: &impl HttpMessage, flags: Flags) {
+    let mut extensions = request.extensions_mut();
+    if let Some(eager) = extensions.get_mut::<Flags>() {
+        *eager = flags.clone();
+    }
+    let record = extensions.remove::<RequestFlags>();
+    let settings = record.and_then(|record| record.settings);
+    extensions.insert(RequestFlags {
+        settings,
+        flags: OnceCell::from(flags),
+    });
 }
 
 /// A request that [`flags_from`] reads, or what a guard sees of it.

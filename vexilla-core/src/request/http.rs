@@ -131,7 +131,8 @@ impl<'a> From<&'a Parts> for RequestView<'a> {
 #[doc(hidden)]
 #[derive(Debug, Clone)]
 pub struct RequestFlags {
-    settings: Arc<LayerSettings>,
+    /// `None` where [`set_flags`] has set the flags of a request without a layer.
+    settings: Option<Arc<LayerSettings>>,
     in_extensions: InExtensions,
     flags: OnceLock<Flags>,
 }
@@ -141,7 +142,7 @@ impl RequestFlags {
     #[must_use]
     pub fn new(settings: Arc<LayerSettings>, in_extensions: InExtensions) -> Self {
         Self {
-            settings,
+            settings: Some(settings),
             in_extensions,
             flags: OnceLock::new(),
         }
@@ -151,11 +152,13 @@ impl RequestFlags {
         if let Some(flags) = self.flags.get() {
             return Ok(flags.clone());
         }
+        let settings = self.settings.as_ref();
+        let settings = settings.ok_or(FlagsFromError::MissingLayer)?;
         head.in_extensions = self.in_extensions;
         let request = RequestView {
             head: AnyHead::Http(head),
         };
-        let made = self.settings.flags(&request)?;
+        let made = settings.flags(&request)?;
         // If another thread was faster, its flags stay.
         Ok(self.flags.get_or_init(|| made).clone())
     }
@@ -178,6 +181,42 @@ pub fn flags_from<R: HasFlags + ?Sized>(request: &R) -> Result<Flags, FlagsFromE
     record.ok_or(FlagsFromError::MissingLayer)?.flags(head)
 }
 
+/// Sets the flags of a request: what [`flags_from`] and extractors return from now
+/// on, in place of the layer's. For middleware inside of the layer, and for tests of
+/// handlers without one.
+///
+/// ```
+/// use vexilla_core::request::http::{flags_from, set_flags};
+/// use vexilla_core::{Context, Overrides, Vexilla};
+///
+/// # fn main() -> Result<(), vexilla_core::request::FlagsFromError> {
+/// let mut request = http::Request::new(());
+/// let flags = Vexilla::fixed([]).flags(Context::new("user-1"));
+/// let preview = Overrides::new().set("new-checkout", true);
+/// set_flags(&mut request, flags.with_overrides(&preview));
+/// assert!(flags_from(&request)?.bool("new-checkout"));
+/// # Ok(())
+/// # }
+/// ```
+pub fn set_flags<R: HasFlags + ?Sized>(request: &mut R, flags: Flags) {
+    let extensions = request.extensions_mut();
+    if let Some(eager) = extensions.get_mut::<Flags>() {
+        *eager = flags.clone();
+    }
+    let record = match extensions.remove::<RequestFlags>() {
+        Some(record) => RequestFlags {
+            flags: OnceLock::from(flags),
+            ..record
+        },
+        None => RequestFlags {
+            settings: None,
+            in_extensions: InExtensions::default(),
+            flags: OnceLock::from(flags),
+        },
+    };
+    extensions.insert(record);
+}
+
 /// A request, or its parts, that [`flags_from`] reads.
 pub trait HasFlags: sealed::HasHead {}
 
@@ -185,12 +224,15 @@ impl<B> HasFlags for Request<B> {}
 impl HasFlags for Parts {}
 
 mod sealed {
-    use super::{Head, Parts, Request};
+    use super::{Extensions, Head, Parts, Request};
 
     pub trait HasHead {
         #[doc(hidden)]
         #[expect(private_interfaces, reason = "the trait is sealed")]
         fn head(&self) -> Head<'_>;
+
+        #[doc(hidden)]
+        fn extensions_mut(&mut self) -> &mut Extensions;
     }
 
     impl<B> HasHead for Request<B> {
@@ -198,12 +240,20 @@ mod sealed {
         fn head(&self) -> Head<'_> {
             self.into()
         }
+
+        fn extensions_mut(&mut self) -> &mut Extensions {
+            Self::extensions_mut(self)
+        }
     }
 
     impl HasHead for Parts {
         #[expect(private_interfaces, reason = "the trait is sealed")]
         fn head(&self) -> Head<'_> {
             self.into()
+        }
+
+        fn extensions_mut(&mut self) -> &mut Extensions {
+            &mut self.extensions
         }
     }
 }

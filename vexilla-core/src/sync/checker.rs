@@ -216,10 +216,12 @@ impl Checker {
             // The export is there after all, and perhaps the ID, too.
             Latest {
                 unread: Some(_), ..
-            } if matters => self.latest_again(matters).await?.filter(|id| *id != 0),
-            Latest { id: Some(id), .. } if !self.detector.has_reached(contents, id) => {
-                match self.latest_again(matters).await {
-                    Ok(latest) => latest.filter(|id| *id != 0),
+            } if matters => self.latest_again(None, matters).await?,
+            Latest { id: Some(id), .. }
+                if !self.detector.has_reached(contents, id) || self.detector.fell_to(id) =>
+            {
+                match self.latest_again(Some(id), matters).await {
+                    Ok(latest) => latest,
                     Err(error) if has_no_number(&error) => None,
                     Err(error) if matters => return Err(error),
                     Err(_) => Some(id),
@@ -230,20 +232,29 @@ impl Checker {
         Ok((fetched, latest))
     }
 
-    /// Reads the latest ID again; where it matters, a second time if that fails:
+    /// Reads the latest ID again, and returns the greatest that this check has read:
+    /// of several servers, one may be behind. Where it matters, a second time if that fails:
     /// of two servers in turn, the one may be gone.
-    async fn latest_again(&self, matters: bool) -> Result<Option<u64>, SourceError> {
-        if random() < 0.5 {
-            // Behind a round robin of three servers, three requests per check would
-            // always fetch the flags from the same server.
-            let _ = self.caller.latest().await;
+    async fn latest_again(
+        &self,
+        before: Option<u64>,
+        matters: bool,
+    ) -> Result<Option<u64>, SourceError> {
+        let mut greatest = before;
+        let fell = before.is_some_and(|id| self.detector.fell_to(id));
+        if fell || random() < 0.5 {
+            // Behind a round robin of two or three servers, three requests per check
+            // would always ask the same ones.
+            greatest = greatest.max(self.caller.latest().await.unwrap_or(None));
         }
-        match self.caller.latest().await {
+        let latest = match self.caller.latest().await {
             Err(error) if matters && error.is_transient() && !is_timeout(&error) => {
                 self.caller.latest().await
             }
             latest => latest,
-        }
+        };
+        let latest = latest?.filter(|id| *id != 0);
+        Ok(latest.map(|latest| greatest.map_or(latest, |greatest| latest.max(greatest))))
     }
 
     /// The ID that the check before read, if that was a poll which then failed

@@ -47,7 +47,7 @@ use announced::Announced;
 pub(crate) use contents::Contents;
 use dispute::Dispute;
 pub(super) use doubt::Doubt;
-use loss::{Base, Suspicion};
+use loss::{Base, Suspicion, Unsure};
 use streak::Streak;
 
 #[cfg(test)]
@@ -187,10 +187,9 @@ pub(super) struct Detector {
     /// when answers are compared.
     outdated: Contents,
     base: Base,
-    /// Flags, with their `SnapshotID`, whose loss an ID explained though the answer
-    /// may be that of a replica that has never had them, and until when the loss may
-    /// be taken back.
-    unsure: Vec<((u64, u64), Instant)>,
+    /// Flags whose loss an ID explained though the answer may be that of a replica that
+    /// has never had them.
+    unsure: Unsure,
     /// The loaded flags are those of a restored copy.
     restored: bool,
     /// The greatest `SnapshotID` that was ever loaded…
@@ -236,7 +235,7 @@ impl Detector {
             loaded: None,
             outdated: Contents::default(),
             base: Base::default(),
-            unsure: Vec::new(),
+            unsure: Unsure::new(),
             restored: false,
             newest: 0,
             newest_at: None,
@@ -358,10 +357,8 @@ impl Detector {
             } else if let (true, Some(_), Some(until)) =
                 (is_earlier, answer.latest, now.checked_add(time))
             {
-                for flag in missing {
-                    self.unsure.retain(|((id, _), _)| *id != flag.0);
-                    self.unsure.push((flag, until));
-                }
+                let flags = missing.map(|(id, snapshot_id)| (id, (snapshot_id, until)));
+                self.unsure.extend(flags);
             }
         }
         if before.as_ref().is_some_and(Contents::is_empty) {
@@ -397,7 +394,7 @@ impl Detector {
             self.compare_until = until.max(self.compare_until);
         }
         self.unsure
-            .retain(|((id, _), until)| now < *until && !loaded.has(*id));
+            .retain(|id, (_, until)| now < *until && !loaded.has(*id));
         self.base = Base::new(loaded.clone(), self.confirmed).with_unsure(&self.unsure);
     }
 

@@ -141,7 +141,9 @@ impl Detector {
             }
             self.announced = None;
             self.accepted = id.filter(|_| never);
-            if id.is_some() {
+            if never {
+                self.accept_unseen(id);
+            } else if id.is_some() {
                 self.confirm(id, now);
             }
         }
@@ -155,9 +157,15 @@ impl Detector {
             return;
         };
         self.announced = None;
-        self.confirm(Some(id), now);
+        self.accept_unseen(Some(id));
         let until = now.checked_add(self.times.full_interval);
         self.compare_until = until.max(self.compare_until);
+    }
+
+    /// Accepts an ID whose change no export has shown. If it is that of a deletion
+    /// which the export shows one day, it still explains that.
+    fn accept_unseen(&mut self, id: Option<u64>) {
+        self.confirmed = self.confirmed.max(id);
     }
 
     /// How long to wait before fetching again, when that is less than the poll

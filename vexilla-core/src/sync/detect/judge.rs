@@ -14,6 +14,14 @@ impl Detector {
         !self.lacks_flags(contents) && contents.version() == latest
     }
 
+    /// Whether this latest ID is smaller than one that was seen before, confirmed or
+    /// not.
+    pub(in crate::sync) fn fell_to(&self, latest: u64) -> bool {
+        let announced = self.announced.and_then(|announced| announced.id);
+        let loaded = self.loaded.as_ref().map(Contents::version);
+        Some(latest) < self.confirmed.max(announced).max(loaded)
+    }
+
     /// Whether flags are missing in these contents.
     pub(in crate::sync) fn lacks_flags(&self, contents: &Contents) -> bool {
         let loaded = self.loaded.as_ref();
@@ -61,10 +69,7 @@ impl Detector {
             return Verdict::Load(Reason::Accepted);
         }
         let difference = loaded.difference(answer.contents);
-        // Of all that was seen, not only of what was confirmed.
-        let announced = self.announced.and_then(|announced| announced.id);
-        let greatest = self.confirmed.max(announced).max(Some(loaded.version()));
-        let fell = answer.latest.is_some() && answer.latest < greatest;
+        let fell = answer.latest.is_some_and(|latest| self.fell_to(latest));
         let loss = !difference.missing.is_empty();
         if !loss {
             // A complete answer ends the suspicion.
@@ -110,7 +115,9 @@ impl Detector {
             let mut streak = fell_before.unwrap_or_default();
             streak.count(self.times.between_checks, now);
             self.fell = Some(streak);
-            if streak.confirms(self.times.settling()) {
+            // A wrong restart costs more than a late one.
+            let needed = self.times.settling().max(self.times.loss_confirmation);
+            if streak.confirms(needed) {
                 self.restart_ids(answer);
             }
         }

@@ -34,6 +34,9 @@ use super::streak::Streak;
 /// Without snapshot IDs, a loss of 19 of 20 flags is suspicious.
 const SHRUNK: usize = 20;
 
+/// Flags, by ID, whose loss may be taken back: their `SnapshotID`, and until when.
+pub(super) type Unsure = BTreeMap<u64, (u64, Instant)>;
+
 /// The flags that the loss is counted from.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Base {
@@ -41,10 +44,9 @@ pub(super) struct Base {
     /// The snapshot ID that they were confirmed for; where none was, the
     /// greatest in them. 0 if there is none.
     id: u64,
-    /// Flags, with their `SnapshotID`, whose loss an ID up to that one explained
-    /// though the answer may have been that of a replica that has never had them,
-    /// and until when the loss may be taken back.
-    unsure: Vec<((u64, u64), Instant)>,
+    /// Flags whose loss an ID up to that one explained though the answer may have been
+    /// that of a replica that has never had them.
+    unsure: Unsure,
 }
 
 impl Base {
@@ -53,21 +55,23 @@ impl Base {
         Self {
             contents,
             id,
-            unsure: Vec::new(),
+            unsure: Unsure::new(),
         }
     }
 
     /// The same, and these flags, whose loss may be taken back until then: if they
     /// come back, the IDs of their deletions explain that others are missing.
-    pub(super) fn with_unsure(mut self, flags: &[((u64, u64), Instant)]) -> Self {
-        self.unsure = flags.to_vec();
+    pub(super) fn with_unsure(mut self, flags: &Unsure) -> Self {
+        self.unsure = flags.clone();
         self
     }
 
     /// How many IDs an answer frees, because flags are back that they had seemed to
     /// delete. One that is back with another `SnapshotID` was deleted and restored.
     fn freed(&self, answer: &Contents, now: Instant) -> u64 {
-        let is_back = |(flag, until): &&((u64, u64), Instant)| now < *until && answer.holds(*flag);
+        let is_back = |(id, (snapshot_id, until)): &(&u64, &(u64, Instant))| {
+            now < *until && answer.holds((**id, *snapshot_id))
+        };
         u64::try_from(self.unsure.iter().filter(is_back).count()).unwrap_or(0)
     }
 

@@ -914,3 +914,33 @@ fn what_is_remembered_of_lost_flags_is_bounded() {
         assert!(case.detector.unexplained.len() <= 100_000);
     }
 }
+
+#[test]
+fn a_deletion_that_is_shown_after_its_id_was_accepted_is_loaded_at_once() {
+    let all = flags(1..=50);
+    for deleted in [50, 7] {
+        let left = without(&all, &[deleted]);
+        for operator in [true, false] {
+            let mut case = Case::loaded(50, &all);
+            assert_eq!(case.poll(Some(51), &all), SAME);
+            case.after(SETTLING).poll(Some(51), &all);
+            assert!(matches!(case.doubt(), Some(Doubt::Late { .. })));
+            if operator {
+                assert_eq!(case.check(Some(51), &all, Occasion::Accept), SAME);
+            }
+            let mut waited = 0;
+            while case.detector.confirmed() == 50 {
+                case.after(1_000).poll(Some(51), &all);
+                waited += 1_000;
+                assert!(waited < 2 * FULL);
+            }
+            let occasion = match operator {
+                true => Occasion::Poll,
+                false => Occasion::Full,
+            };
+            let verdict = case.after(60_000).check(Some(51), &left, occasion);
+            assert_eq!(verdict, CHANGE, "{deleted} {operator}");
+            assert_eq!(case.doubt(), None);
+        }
+    }
+}
