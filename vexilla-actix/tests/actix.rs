@@ -519,7 +519,10 @@ async fn a_layer_makes_the_overrides_of_a_request_and_middleware_sets_flags() {
     assert_eq!(body!(app, "/", "8"), "true");
     // A handler in a test needs no layer.
     let request = TestRequest::default().to_http_request();
-    set_flags(&request, vexilla().flags(Context::new("7").with("user", "7")));
+    set_flags(
+        &request,
+        vexilla().flags(Context::new("7").with("user", "7")),
+    );
     assert!(flags_from(&request).unwrap().bool(FLAG));
 }
 

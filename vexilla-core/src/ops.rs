@@ -22,7 +22,8 @@
 //! | `POST /admin/invalidate-all` | yes | as `/admin/refresh`, which accepts no loss |
 //!
 //! At most 16 requests wait for a fetch at a time, and share it; others are answered
-//! with 503 at once, so that they keep no probe out.
+//! with 503 at once. So they keep no probe out of a listener with more than 16
+//! connections. A client that is gone keeps its place until the fetch ends.
 //!
 //! `GET` endpoints answer `HEAD`, too. Every body is JSON; a refusal is
 //! `{"error":"…"}`: 400 for a body that is not what the endpoint reads, 401

@@ -115,7 +115,8 @@ impl VexillaBuilder {
     /// is written after each change and at each full refresh; where
     /// [`max_stale`](Self::max_stale) is set, full refreshes are at most a quarter of
     /// it apart (but no closer than polls), so that a restart finds a copy that is
-    /// not too old. A copy that is
+    /// not too old. While the source fails or its answers are doubtful, the copy stays
+    /// as it is, and may become too old. A copy that is
     /// of another source ([`Source::identity`]), not whole, without flags,
     /// older than [`max_stale`](Self::max_stale) (as one from a clock ahead
     /// counts), or not read within 5 s, is not used; [`Status`] says why.

@@ -132,7 +132,8 @@ pub(super) async fn accept<S: Socket>(socket: S, mut connections: Connections<im
         connections.serve_waiting(&mut waiting, S::KIND);
         tokio::select! {
             () = stop.wait() => break,
-            () = connections.ended(waiting.is_some()) => {}
+            // Without descriptors, clients that send nothing must make room, too.
+            () = connections.ended(waiting.is_some() || paused.is_some()) => {}
             () = sleep_until(paused.unwrap_or_else(Instant::now)), if paused.is_some() => paused = None,
             accepted = socket.accept(), if waiting.is_none() && paused.is_none() => match accepted {
                 Ok(stream) => waiting = Some(stream),
@@ -153,10 +154,11 @@ pub(super) async fn accept<S: Socket>(socket: S, mut connections: Connections<im
     drop(socket);
     loop {
         connections.serve_waiting(&mut waiting, S::KIND);
-        match connections.tasks.join_next().await {
-            Some(ended) => report(ended),
-            None => break,
+        if connections.tasks.is_empty() {
+            break;
         }
+        // Half a request is none that has come in.
+        connections.ended(true).await;
     }
 }
 

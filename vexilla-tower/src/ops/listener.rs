@@ -247,7 +247,8 @@ impl<E: Endpoints, A> Listener<E, A> {
 
     /// Accepts no more connections, and waits at most so long until the requests
     /// that have come in on those that it has accepted are answered; those that
-    /// are not are broken off.
+    /// are not are broken off. A client that is still sending its request has
+    /// 100 ms.
     pub async fn shutdown(self, timeout: Duration) {
         let Self { running, task, .. } = self;
         drop(running);

@@ -66,8 +66,9 @@ impl FlagrSourceBuilder {
     /// Flagr refuses it with 401: then the provider is called again, and the
     /// request is repeated once with the new token. White space around a token is
     /// removed. An error of the provider is a failed check
-    /// ([`SourceErrorKind::Credentials`]), which is retried soon. A token that
-    /// was refused is not sent again. The time that the provider takes counts
+    /// ([`SourceErrorKind::Credentials`]), which is retried soon, and so is a token
+    /// that is empty, or that was refused a moment ago: each check asks the provider
+    /// for another one, and sends the old one at most once. The time that the provider takes counts
     /// towards the time limit of the request that it is called for.
     ///
     /// Replaces [`bearer_token`](Self::bearer_token) and

@@ -50,7 +50,7 @@ impl TokenProvider {
         if let Some(value) = current.as_ref().filter(|value| Some(*value) != refused) {
             return Ok(value.clone());
         }
-        // Whatever comes of it, the refused one is not sent again.
+        // Whatever comes of it, this request does not send the refused one again.
         *current = None;
         let failed = |message: &str| SourceError::new(SourceErrorKind::Credentials, message);
         let token = (self.provide)()

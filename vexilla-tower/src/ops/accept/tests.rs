@@ -215,6 +215,50 @@ async fn a_shutdown_answers_a_connection_that_waits_for_its_place() {
     task.await.unwrap();
 }
 
+/// A connection as its client has it, after it sent a part of a request.
+async fn half_a_head() -> (DuplexStream, io::Result<Client>) {
+    let (mut client, served) = duplex(64 << 10);
+    client.write_all(b"GET /hea").await.unwrap();
+    (client, Ok(Client(Some(served))))
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_request_does_not_hold_up_a_shutdown() {
+    let (client, served) = half_a_head().await;
+    let socket = Fake::new([served]);
+    let clients = Arc::clone(&socket.clients);
+    let (running, accepting) = listen(socket, Vexilla::fixed([]));
+    let task = tokio::spawn(accepting);
+    while !clients.lock().unwrap().is_empty() {
+        yield_now().await;
+    }
+    let before = Instant::now();
+    drop(running);
+    task.await.unwrap();
+    assert!(before.elapsed() <= SENDING_TIME, "{:?}", before.elapsed());
+    drop(client);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_descriptors_clients_that_send_nothing_make_room() {
+    let (mut idle, served) = half_a_head().await;
+    let mut socket = Fake::new([served]);
+    socket.fault = Some(ErrorKind::OutOfMemory);
+    let (running, stop) = watch::channel(());
+    let operations = Operations::local(Vexilla::fixed([]));
+    let connections = Connections::new(operations, 64, Duration::from_secs(1_000), Stop(stop));
+    tokio::spawn(accept(socket, connections));
+    let before = Instant::now();
+    let mut answer = Vec::new();
+    idle.read_to_end(&mut answer).await.unwrap();
+    assert!(
+        before.elapsed() <= SENDING_TIME * 3,
+        "{:?}",
+        before.elapsed()
+    );
+    drop(running);
+}
+
 thread_local! {
     /// What was logged on this thread, which is the test's own.
     static LOG: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
