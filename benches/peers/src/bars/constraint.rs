@@ -9,9 +9,9 @@
 use std::hint::black_box;
 
 use regex::Regex;
+use vexilla_core::context::Map;
 use vexilla_core::flag::{Constraint, Segment};
 use vexilla_core::{Context, Flags, Vexilla};
-use vexilla_core::context::Map;
 
 use crate::peers::Case;
 use crate::peers::vexilla::{FLAGS, flag, on_for};

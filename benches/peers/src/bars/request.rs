@@ -5,8 +5,8 @@
 
 use std::hint::black_box;
 
-use vexilla_core::{Context, Vexilla};
 use vexilla_core::context::ValueRef;
+use vexilla_core::{Context, Vexilla};
 
 use crate::peers::Case;
 use crate::peers::vexilla::{self, FLAGS, SNAPSHOT};

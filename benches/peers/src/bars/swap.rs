@@ -19,8 +19,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
-use vexilla_core::{Context, Vexilla};
 use vexilla_core::flag::FlagSet;
+use vexilla_core::{Context, Vexilla};
 
 use crate::peers::vexilla::{context, flag};
 use crate::scenario::{Flag, S1, User};

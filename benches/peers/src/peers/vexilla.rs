@@ -15,11 +15,11 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
-use vexilla_core::{BoolFlag, Context, EmptyEntity, Flags};
 use vexilla_core::context::{ContextRef, ValueRef};
 use vexilla_core::flag::FlagSet;
+use vexilla_core::flag::{Constraint, Flag, Segment, Variant};
 use vexilla_core::snapshot::Snapshot;
+use vexilla_core::{BoolFlag, Context, EmptyEntity, Flags};
 
 use super::{Case, System};
 use crate::scenario::{self, FEW_USERS, OFF, S1, SIMPLE, Scenario, UNKNOWN, User};
