@@ -340,7 +340,10 @@ impl Detector {
             // If just the newest flags are gone, it may be the answer of a replica
             // that has never had them.
             let is_earlier = before.difference(contents).is_earlier(contents.version());
-            let is_certain = !reason.is_unexplained() && is_accounted && !is_earlier;
+            let is_certain = !reason.is_unexplained()
+                && is_accounted
+                && !is_earlier
+                && !self.base.awaits_unseen(now);
             let time = match is_certain {
                 true => self.times.loss_confirmation,
                 false => self.times.full_interval,

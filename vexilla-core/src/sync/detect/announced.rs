@@ -142,7 +142,7 @@ impl Detector {
             self.announced = None;
             self.accepted = id.filter(|_| never);
             if never {
-                self.accept_unseen(id);
+                self.accept_unseen(id, now);
             } else if id.is_some() {
                 self.confirm(id, now);
             }
@@ -157,15 +157,19 @@ impl Detector {
             return;
         };
         self.announced = None;
-        self.accept_unseen(Some(id));
+        self.accept_unseen(Some(id), now);
         let until = now.checked_add(self.times.full_interval);
         self.compare_until = until.max(self.compare_until);
     }
 
     /// Accepts an ID whose change no export has shown. If it is that of a deletion
-    /// which the export shows one day, it still explains that.
-    fn accept_unseen(&mut self, id: Option<u64>) {
+    /// which the export shows within a full-refresh interval, it explains that.
+    fn accept_unseen(&mut self, id: Option<u64>, now: Instant) {
         self.confirmed = self.confirmed.max(id);
+        if let Some(id) = id {
+            let until = now.checked_add(self.times.full_interval);
+            self.base.accept_unseen(id, until, now);
+        }
     }
 
     /// How long to wait before fetching again, when that is less than the poll

@@ -255,6 +255,8 @@ impl Detector {
         if answer.contents.is_empty() {
             return self.filled_at.is_some_and(recent);
         }
+        // Unless an ID was accepted that may be that of their deletion.
+        let exists = exists && !evidence.base.has_unseen();
         let stuck = exists && !evidence.is_explained();
         stuck || self.newest_at.is_some_and(recent)
     }

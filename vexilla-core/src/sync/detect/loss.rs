@@ -47,6 +47,9 @@ pub(super) struct Base {
     /// Flags whose loss an ID up to that one explained though the answer may have been
     /// that of a replica that has never had them.
     unsure: Unsure,
+    /// A greater ID that was accepted though no export has shown its change, and how
+    /// long that change may still be shown.
+    unseen: Option<(u64, Instant)>,
 }
 
 impl Base {
@@ -56,6 +59,7 @@ impl Base {
             contents,
             id,
             unsure: Unsure::new(),
+            unseen: None,
         }
     }
 
@@ -64,6 +68,31 @@ impl Base {
     pub(super) fn with_unsure(mut self, flags: &Unsure) -> Self {
         self.unsure = flags.clone();
         self
+    }
+
+    /// The flags are confirmed for a greater ID, whose change no export has shown. If
+    /// it is that of a deletion which is shown until then, it explains that.
+    pub(super) fn accept_unseen(&mut self, id: u64, until: Option<Instant>, now: Instant) {
+        self.id = self.counted_from(now);
+        self.unseen = until.map(|until| (id, until));
+    }
+
+    /// Whether an ID was accepted since, though no export has shown its change.
+    pub(super) fn has_unseen(&self) -> bool {
+        self.unseen.is_some()
+    }
+
+    /// Whether a change may still be shown whose ID was accepted.
+    pub(super) fn awaits_unseen(&self, now: Instant) -> bool {
+        self.unseen.is_some_and(|(_, until)| now < until)
+    }
+
+    /// The ID from which on deletions are counted.
+    fn counted_from(&self, now: Instant) -> u64 {
+        match self.unseen {
+            Some((id, until)) if now >= until => self.id.max(id),
+            _ => self.id,
+        }
     }
 
     /// How many IDs an answer frees, because flags are back that they had seemed to
@@ -102,9 +131,10 @@ impl Base {
         lost.sort_unstable();
         lost.dedup_by_key(|(id, _)| *id);
         let freed = self.freed(answer, now);
-        let rise = latest.checked_sub(self.id)?.checked_add(freed)?;
+        let from = self.counted_from(now);
+        let rise = latest.checked_sub(from)?.checked_add(freed)?;
         // IDs that belong to a flag are not those of a deletion.
-        let newer = |id: &u64| *id > self.id;
+        let newer = |id: &u64| *id > from;
         let mut used: Vec<u64> = loaded.snapshot_ids().filter(newer).collect();
         used.extend(answer.snapshot_ids().filter(newer));
         used.sort_unstable();

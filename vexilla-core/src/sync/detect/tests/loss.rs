@@ -944,3 +944,50 @@ fn a_deletion_that_is_shown_after_its_id_was_accepted_is_loaded_at_once() {
         }
     }
 }
+
+#[test]
+fn ids_that_were_accepted_unseen_explain_no_loss_for_long() {
+    for rounds in [1, 25] {
+        let all = flags(1..=50);
+        let mut case = Case::loaded(50, &all);
+        let mut latest = 50;
+        for _ in 0..rounds {
+            // A flag is created and deleted before anybody sees it.
+            latest += 2;
+            for _ in 0..700 {
+                case.after(1_000).poll(Some(latest), &all);
+            }
+            assert_eq!(case.detector.confirmed(), latest);
+            case.after(10 * FULL)
+                .check(Some(latest), &all, Occasion::Full);
+        }
+        for missing in [1, 2, 48] {
+            let torn = flags(missing + 1..=50);
+            let mut case = case.clone();
+            let verdict = case.after(1_000).check(Some(latest), &torn, Occasion::Full);
+            assert_eq!(verdict, SUSPICIOUS, "{missing} after {rounds}");
+        }
+    }
+}
+
+#[test]
+fn a_deletion_that_is_shown_long_after_its_id_was_accepted_is_loaded_after_a_minute() {
+    for deleted in [50, 7] {
+        let all = flags(1..=50);
+        let left = without(&all, &[deleted]);
+        let mut case = Case::loaded(50, &all);
+        for _ in 0..700 {
+            case.after(1_000).poll(Some(51), &all);
+        }
+        case.after(10 * FULL).check(Some(51), &all, Occasion::Full);
+        let mut verdict = case.after(1_000).check(Some(51), &left, Occasion::Full);
+        let mut seconds = 0;
+        while verdict != CONFIRMED {
+            assert_eq!(verdict, SUSPICIOUS, "{deleted} after {seconds}");
+            seconds += 1;
+            assert!(seconds < 62, "{deleted}");
+            verdict = case.after(1_000).poll(Some(51), &left);
+        }
+        assert_eq!(case.doubt(), None);
+    }
+}
