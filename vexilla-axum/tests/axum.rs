@@ -245,7 +245,7 @@ async fn the_path_is_the_one_that_was_sent_in_nested_routers_whoever_reads_first
         let answer = body(app, "/here/there?x=1", "7").await;
         assert_eq!(answer, "Some(String(\"/here/there\"))", "{place}");
     }
-    // No router stands around it.
+    // Without a router.
     let request = Request::get("/alone").body(Body::empty()).unwrap();
     let service = layer().layer(tower::service_fn(async |request: Request| {
         let flags = flags_from(&request).unwrap();
