@@ -37,7 +37,7 @@
 //! [`max_stale`](crate::VexillaBuilder::max_stale) passes, and so do all its
 //! replicas at about the same time. A service that can work on its defaults should
 //! be probed at `/health/live` only. A source that answers with no flags makes the
-//! service ready with 0 flags: an empty Flagr at the first start is not told from
+//! service ready with 0 flags: at the first start, an empty Flagr looks the same as
 //! one that is meant to be empty.
 //! Both probes are free of the token, since probes have none, and give nothing
 //! away but that one bit.

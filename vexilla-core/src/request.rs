@@ -1,4 +1,4 @@
-//! From a request to its context and its flags, in whatever framework.
+//! From a request to its context and its flags, in every framework.
 //!
 //! [`ContextRules`] say what of a request becomes the entity and the attributes.
 //! By default the entity is the `x-user-id` header, else the `user_id` cookie, and
@@ -92,7 +92,8 @@ impl<'a> RequestView<'a> {
         of_head!(self, head => head.method())
     }
 
-    /// The path, without the query, as it was sent.
+    /// The path, without the query, as it was sent, or as middleware in front of the
+    /// layer has rewritten it.
     #[must_use]
     pub fn path(&self) -> &'a str {
         of_head!(self, head => head.path())
@@ -111,21 +112,21 @@ impl<'a> RequestView<'a> {
         of_head!(self, head => head.peer_addr())
     }
 
-    /// The first header of this name, in whatever case.
+    /// The first header of this name; the case of names does not matter.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         self.headers(name).next()
     }
 
-    /// The first header of this name, in whatever case, that is UTF-8.
+    /// The first header of this name whose value is UTF-8.
     #[must_use]
     pub fn header_str(&self, name: &str) -> Option<&'a str> {
         self.headers(name)
             .find_map(|value| std::str::from_utf8(value).ok())
     }
 
-    /// The values of all headers of this name, in whatever case, in their order.
-    /// Where a request of HTTP/2 has no `host`, its `:authority` is the value.
+    /// The values of all headers of this name, in their order. Where a request has no
+    /// `host`, as in HTTP/2, the authority of its URI is the value.
     pub fn headers(&self, name: &str) -> HeaderValues<'a> {
         match HeaderName::new(name) {
             Some(name) => self.headers_of(&name),

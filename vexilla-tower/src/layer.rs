@@ -26,9 +26,9 @@ use vexilla_core::{Overrides, Vexilla};
 /// calls [`flags_from`] reads early: it, and an [`eager`](Self::eager) layer,
 /// must stand inside of the authentication.
 ///
-/// A router that nests others, as axum's does, may show them the rest of the
-/// path alone; then the attribute `path`, read late, is that rest. An eager
-/// layer outside of the router sees the whole.
+/// A router that nests others may show them only the rest of the path; then the
+/// attribute `path`, read late, is that rest. An eager layer outside of the router
+/// sees the whole path, and so does the layer of `vexilla-axum` in any place.
 #[derive(Debug, Clone)]
 pub struct VexillaLayer {
     settings: Arc<LayerSettings>,

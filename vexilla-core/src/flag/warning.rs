@@ -2,9 +2,9 @@
 //!
 //! Some mistakes are easy to make by hand and hard to see: a member whose name
 //! is misspelt is not read at all, a copied flag, segment or variant keeps the ID
-//! of the original, a segment without `RolloutPercent` gives nothing, and users
-//! who are split by a flag without an ID are split anew when a flag is put in
-//! front of it.
+//! of the original, a segment without `RolloutPercent` gives nothing, and a
+//! flag without an ID gives its users other variants when a flag is put in front
+//! of it.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -18,12 +18,13 @@
 //! | The answer | What happens |
 //! |---|---|
 //! | lacks flags | see [`loss`] |
-//! | is older, and the latest ID fell, or there is none, or other flags are newer | kept aside until three answers in a row over four cache intervals are older: the database was rolled back |
+//! | is older or has lost flags again, and the latest ID fell; or is older, and there is no latest ID or other flags are newer | kept aside until three answers in a row over four cache intervals are older: the database was rolled back |
 //! | is older, and the latest ID was known and is missing now | the same over the confirmation time of a loss |
 //! | is older, and the latest ID did not fall | kept aside, however long; after four cache intervals without another answer the flags are stale |
 //! | has flags again that were lost, and is not current | loaded when every answer over four cache intervals has them; over a full-refresh interval if the latest ID explained the loss; at once if it is newer in another way |
+//! | is the same, and the latest ID fell | the smaller ID counts when three answers in a row over the confirmation time of a loss agree |
 //! | disagrees again with answers before it on which flags exist | see [`dispute`] |
-//! | does not reach the ID that rose, and lacks no flag | fetched again; after four cache intervals without a change the flags are stale; after one full-refresh interval the ID is accepted, since it may be that of a flag created and deleted in between |
+//! | does not reach the ID that rose, and lacks no flag | fetched again; after four cache intervals without a change the flags are stale; after one full-refresh interval the ID is accepted, since it may be that of a flag created and deleted in between; a deletion that is shown afterwards is explained by it for one more interval, and then has to be confirmed |
 //! | anything else | loaded |
 //!
 //! After a loss was loaded, flags are fetched at every poll for some time, so
